@@ -1,0 +1,178 @@
+/*
+ * state.h - the shared state of one profiled process: the only runtime data of
+ * heapspy. Every snapshot is a reading of it (preload/state/snapshot_writer.c),
+ * whoever does the reading: the process itself or another one, also after death.
+ *
+ * Rules that make that possible:
+ *  - fixed offsets from the start of the mapping, no pointers; 0 means none;
+ *  - publish last: content first, then the word that makes it reachable, stored
+ *    with release order (a killed writer leaves at most an unreachable record);
+ *  - counters only grow, in 64 bits; sums wrap consistently (thinned may be negative);
+ *  - a reader trusts nothing: offsets are checked against committed_bytes.
+ *
+ *     state_header | tables (chunks) and records, handed out by a bump pointer
+ *
+ * Invariants: header_bytes <= used_bytes <= committed_bytes <= max_bytes;
+ * all bytes below committed_bytes are backed by memory (no SIGBUS, no fault).
+ */
+#ifndef HEAPSPY_STATE_H
+#define HEAPSPY_STATE_H
+
+#include <stdint.h>
+#include "heapspy/snapshot.h"
+
+#define STATE_MAGIC      0x6574617473797073ull
+#define STATE_VERSION    1
+#define STATE_ALIGN      16 /* of every record: an id is offset / STATE_ALIGN */
+#define STATE_CHUNKS_MAX 96
+#define STATE_PATH_BYTES 512
+#define STATE_NAME_BYTES 16
+
+enum state_chunk_kind {
+	STATE_CHUNK_LIVE = 1, /* struct state_live_segment */
+	STATE_CHUNK_INDEX,    /* uint64_t slots: stack hash, stack id */
+	STATE_CHUNK_MODULES,  /* struct state_module, in order of serial */
+	STATE_CHUNK_THREADS,  /* struct state_thread */
+	STATE_CHUNK_NAMES,    /* thread names, STATE_NAME_BYTES each */
+	STATE_CHUNK_TICKS,    /* struct heapspy_tick ring */
+};
+
+struct state_chunk {
+	uint32_t kind;
+	uint32_t reserved;
+	uint64_t offset;
+	uint64_t bytes;
+};
+
+struct state_header {
+	/* Written once, before the state can be found by anybody. */
+	uint64_t magic;
+	uint32_t version;
+	uint32_t header_bytes;
+	uint32_t pid;
+	uint32_t variance_unit_log2;
+	uint64_t start_ticks;
+	uint64_t start_id;
+	uint64_t start_wall_ns;
+	uint64_t start_ns;
+	uint64_t interval_bytes;
+	uint64_t max_bytes;
+	uint8_t boot_id[16];
+	char comm[STATE_NAME_BYTES];
+	char host[64];
+	char exe[STATE_PATH_BYTES];
+	char front_malloc[STATE_PATH_BYTES]; /* set with HEAPSPY_INFO_NOT_INTERPOSED */
+	char next_malloc[STATE_PATH_BYTES];
+
+	/* Any thread of the process, atomically. */
+	uint32_t flags; /* HEAPSPY_INFO_*, what holds for the whole process */
+	uint32_t level; /* R = interval_bytes << level; only rises */
+	uint32_t thinning_lock;
+	uint32_t grow_lock; /* try-lock: one thread appends a table at a time */
+	uint64_t committed_bytes;
+	uint64_t used_bytes;
+	uint32_t n_chunks; /* release by chunk_append(), acquire by every walk */
+	uint32_t n_names;
+	uint32_t n_modules;
+	uint32_t n_thread_slots;
+	uint64_t thread_free; /* version << 32 | slot + 1: stack of free slots */
+	uint64_t bytes_seen;
+	uint64_t samples;
+	uint64_t deaths;
+	uint64_t live_samples;
+	uint64_t n_stacks;
+	uint64_t self_ns;
+	uint64_t losses[HEAPSPY_N_LOSSES];
+
+	/* The writer of snapshots. */
+	uint32_t writer_lock; /* try-lock */
+	uint32_t next_number; /* of the next snapshot file; holder of writer_lock */
+	uint64_t due_ns;      /* CLOCK_MONOTONIC of the next one on time; 0 none */
+	uint64_t tick_second; /* last second that has its tick; claimed by CAS */
+
+	struct state_chunk chunk[STATE_CHUNKS_MAX];
+};
+
+/*
+ * Live samples: buckets of eight. A key is the address and its marks; the
+ * home bucket follows from the filter index of the address alone, so that
+ * addresses sharing a bit of the filter meet in one probe sequence.
+ * key 0: free. Whoever sets STATE_KEY_BUSY owns the slot until it clears it.
+ */
+#define STATE_BUCKET_SLOTS   8
+#define STATE_KEY_RESERVED   (1ull << 63) /* being filled: nobody else looks inside */
+#define STATE_KEY_BUSY       (1ull << 62) /* being removed, or re-weighed by thinning */
+#define STATE_KEY_DEAD       (1ull << 61) /* freed while busy: the owner finishes the death */
+#define STATE_KEY_ADDRESS(k) ((k)&0xffffffffffffull)
+
+struct state_live_value {
+	uint64_t size_thread; /* as in struct heapspy_sample */
+	uint64_t birth_level;
+	uint32_t stack;
+	uint32_t u;
+};
+
+struct state_live_bucket {
+	uint64_t key[STATE_BUCKET_SLOTS];
+	struct state_live_value value[STATE_BUCKET_SLOTS];
+};
+
+struct state_live_segment {
+	uint64_t n_buckets; /* power of two */
+	uint64_t count;     /* slots in use */
+	uint64_t buckets;   /* offset of the buckets from the segment, a multiple of 64 */
+	uint8_t overflow[]; /* a bucket: 1 once something was pushed on to the next */
+};
+
+/* Stack index slot: hash bits 63..32, stack id 31..0; 0: free. Insert only. */
+
+/* An interned stack and its cumulative counters; its id is offset / STATE_ALIGN. */
+struct state_stack {
+	uint64_t hash;
+	uint32_t n_frames;
+	uint32_t flags; /* HEAPSPY_STACK_* */
+	uint32_t approx_from;
+	uint32_t extras; /* id of the first struct state_extra; grows at the front */
+	uint64_t n, S, B, V, C;
+	uint64_t frame[]; /* HEAPSPY_FRAME_MAKE, leaf first */
+};
+
+/* Sparse counters of a stack: four lifetime buckets, or what thinning took. */
+#define STATE_EXTRA_BUCKETS 4
+#define STATE_EXTRA_THINNED (HEAPSPY_LIFETIME_BUCKETS / STATE_EXTRA_BUCKETS)
+
+struct state_extra {
+	uint32_t next;
+	uint32_t group; /* lifetime bucket / 4, or STATE_EXTRA_THINNED */
+	union {
+		struct {
+			uint64_t n, B, C;
+		} died[STATE_EXTRA_BUCKETS];
+		struct {
+			uint64_t n, S, B, V, C;
+		} thinned;
+	};
+};
+
+#define STATE_MODULE_READY (1u << 0)
+#define STATE_MODULE_MAIN  (1u << 1)
+#define STATE_MODULE_TWIN  (1u << 2) /* lost a race: another record has the same module */
+
+struct state_module {
+	uint64_t start_address, end_address, load_bias;
+	uint64_t identity;    /* hash of path and build id */
+	uint32_t flags;       /* released last, by modules_serial() */
+	uint32_t generation;  /* unload count up to which the record was seen to hold */
+	uint32_t path_offset; /* bytes from the start of the state; NUL-terminated */
+	uint32_t build_id_bytes;
+	uint8_t build_id[32];
+};
+
+/* Where a thread keeps its countdown: read by whoever sums bytes_seen. */
+struct state_thread {
+	uint64_t thread_state; /* address of its struct thread_state in the process; 0 free */
+	uint32_t next_free;    /* slot + 1 */
+	uint32_t reserved;
+};
+
+#endif
