@@ -1,0 +1,61 @@
+/*
+ * symbols_backend.h - between the store (symbols.c) and what reads modules:
+ * symbols_elfutils.c, or symbols_none.c in a build without libdw.
+ */
+#ifndef HEAPSPY_SYMBOLS_SYMBOLS_BACKEND_H
+#define HEAPSPY_SYMBOLS_SYMBOLS_BACKEND_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "analyzer/symbols/symbols.h"
+
+struct intern;
+
+/* A function on an address, and where it was inlined into the one before it. */
+struct symbols_level {
+	const char *function;  /* NULL: its debug info is elsewhere and not to be had */
+	const char *call_file; /* unused in the outermost level; may be NULL */
+	uint32_t call_line;
+};
+
+/*
+ * One address of a module. The backend fills all but vaddr. levels is from
+ * malloc and belongs to the store afterwards. Without levels there is no name,
+ * though file and line may still be known.
+ */
+struct symbols_address {
+	uint64_t vaddr;
+	struct symbols_level *levels; /* outermost first */
+	unsigned n_levels;
+	bool makeshift;   /* levels[0] would be better named by a symbol */
+	const char *file; /* of the innermost level; NULL: unknown */
+	uint32_t line;
+};
+
+struct symbols_job {
+	struct intern *pool;    /* owns every string of the result */
+	const char *debug_root; /* "/usr/lib/debug" */
+	struct symbol_module_ref module;
+	struct symbols_address *addresses; /* ascending by vaddr, distinct */
+	size_t n_addresses;
+	enum symbols_source source; /* out */
+	bool unverified;            /* out */
+};
+
+/* Whether a symbol table could still do something for address. */
+static inline bool symbols_address_needs_symbol(const struct symbols_address *address)
+{
+	return address->n_levels == 0 || address->makeshift;
+}
+
+/* Names what it can. Out of memory shows in job->pool. */
+void symbols_backend_run(struct symbols_job *job);
+
+/*
+ * Appends a level to address. False, and nothing changed, when out of memory
+ * or when there are too many levels already.
+ */
+bool symbols_address_push(struct symbols_address *address, const struct symbols_level *level);
+
+#endif

@@ -1,0 +1,251 @@
+/*
+ * test_fold.c - analyzer/symbols/fold.c: what folds into its caller, and the
+ * names next to it that are somebody's code.
+ */
+#include "analyzer/symbols/fold.h"
+
+#include <string.h>
+
+#include "tests/unit/tap.h"
+
+static const char *const hidden[] = {
+	/* the C library */
+	"malloc",
+	"calloc",
+	"realloc",
+	"__libc_malloc",
+	"__GI___libc_malloc",
+	"_int_malloc",
+	"_int_realloc",
+	"sysmalloc",
+	"tcache_init",
+	"posix_memalign",
+	"aligned_alloc",
+	"reallocarray",
+	"strdup",
+	"__strdup",
+	"__GI___strdup",
+	"asprintf",
+	"__vasprintf_internal",
+	"getline",
+	"_IO_getdelim",
+	"fopen",
+	"__fopen_internal",
+	"_IO_file_doallocate",
+	"__GI__IO_doallocbuf",
+	"puts",
+	"__vfprintf_internal",
+	"open_memstream",
+	/* C++ */
+	"operator new(unsigned long)",
+	"operator new[](unsigned long, std::nothrow_t const&)",
+	"operator delete(void*)",
+	"__gnu_cxx::new_allocator<int>::allocate(unsigned long, void const*)",
+	"std::allocator_traits<std::allocator<int> >::allocate(std::allocator<int>&, int)",
+	"void std::vector<int, std::allocator<int> >::_M_realloc_insert<int const&>(int const&)",
+	"std::_Vector_base<int, std::allocator<int> >::_M_allocate(unsigned long)",
+	"std::__cxx11::basic_string<char, std::allocator<char> >::_M_create(unsigned long&)",
+	"std::_Rb_tree<int, int>::_M_insert(int)",
+	"std::_Hashtable<int, int>::_M_rehash(unsigned long)",
+	"std::deque<int>::push_back(int const&)",
+	"std::__cxx11::list<int>::push_back(int const&)",
+	"std::shared_ptr<Foo> std::make_shared<Foo, int>(int&&)",
+	"std::__detail::_Hashtable_alloc<int>::_M_allocate_buckets(unsigned long)",
+	"std::__1::vector<int, std::__1::allocator<int> >::push_back(int const&)",
+	"__cxa_allocate_exception",
+	"boost::container::vector<int>::push_back(int)",
+	"absl::lts_20220623::container_internal::raw_hash_set<int>::resize(unsigned long)",
+	/* wrappers and layers */
+	"xmalloc",
+	"xrealloc",
+	"xcalloc",
+	"xstrdup",
+	"xasprintf",
+	"zmalloc",
+	"zcalloc",
+	"zrealloc",
+	"ztrymalloc_usable",
+	"zstrdup",
+	"g_malloc",
+	"g_malloc0",
+	"g_try_realloc",
+	"g_malloc0_n",
+	"g_slice_alloc",
+	"g_strdup_printf",
+	"PyMem_Malloc",
+	"PyMem_RawMalloc",
+	"_PyMem_RawMalloc",
+	"_PyMem_DebugRawAlloc",
+	"PyObject_Malloc",
+	"_PyObject_Malloc",
+	"_PyObject_GC_NewVar",
+	"PyType_GenericAlloc",
+	"_PyObject_Realloc",
+	"palloc",
+	"palloc0",
+	"repalloc",
+	"pstrdup",
+	"MemoryContextAlloc",
+	"MemoryContextAllocZeroAligned",
+	"AllocSetAlloc",
+	"AllocSetRealloc",
+	"AllocSetContextCreateInternal",
+	"je_malloc",
+	"je_arena_malloc_hard",
+	"tc_malloc",
+	"tc_new",
+	"tcmalloc::allocate_full_malloc_oom(unsigned long)",
+	"mi_malloc",
+	"_mi_heap_malloc_zero",
+	"sqlite3Malloc",
+	"sqlite3MemMalloc",
+	"sqlite3DbMallocRawNN",
+	"sqlite3DbMallocZero",
+	"sqlite3_malloc64",
+	"sqlite3DbStrDup",
+	"CRYPTO_malloc",
+	"CRYPTO_zalloc",
+	"av_malloc",
+	"av_mallocz",
+	"av_realloc_f",
+	"ngx_palloc",
+	"apr_palloc",
+	/* Rust */
+	"__rust_alloc",
+	"__rdl_alloc",
+	"alloc::alloc::alloc",
+	"alloc::raw_vec::finish_grow",
+	"alloc::raw_vec::RawVec<T,A>::reserve::do_reserve_and_handle",
+	"<alloc::vec::Vec<T,A> as core::clone::Clone>::clone",
+	"hashbrown::raw::RawTable<T,A>::reserve_rehash",
+};
+
+static const char *const shown[] = {
+	"main",
+	"malloc_report",
+	"parse_malloc_options",
+	"mallocator",
+	"my_malloc",
+	"do_realloc",
+	"Pool::malloc(unsigned long)",
+	"pool::calloc",
+	"std_parse",
+	"stdx::vector<int>::push_back(int)",
+	"MyVector::push",
+	"MyVector<std::vector<int> >::push_back(std::vector<int> const&)",
+	"std_helpers::make(std::vector<int> const&)",
+	"std::vector<int> load_all<std::vector<int> >(std::string const&)",
+	"app::parse(std::allocator<int>)::{lambda(std::vector<int>)#1}::operator()(int) const",
+	"Foo::operator new(unsigned long)",
+	"Foo::operator()(unsigned long)",
+	"operator newline(int)",
+	"xmalloc_tuning_load",
+	"xml_alloc_node",
+	"zmalloc_default_oom",
+	"zoo_allocator_setup",
+	"sdsnewlen",
+	"sdsMakeRoomFor",
+	"dictAdd",
+	"createObject",
+	"g_malloc_stats_dump",
+	"g_hash_table_new",
+	"list_resize",
+	"PyList_Append",
+	"PyMem_SetupAllocators",
+	"pymalloc_print_stats",
+	"palloc_stats_show",
+	"CreateCachedPlan",
+	"lappend",
+	"MemoryContextStats",
+	"sqlite3BtreeOpen",
+	"sqlite3MallocSize_report",
+	"CRYPTO_malloc_info_print",
+	"av_frame_alloc",
+	"jeans_new",
+	"tc_parse_filter",
+	"mi_update_row",
+	"getline_from_peer",
+	"fopen_log",
+	"read_puts",
+	"app::Cache<alloc::vec::Vec<u8>>::insert",
+	"<app::Key as core::clone::Clone>::clone",
+	"alloc::Pool::take(int)",
+	"core::Engine::start()",
+	"prog+0x1234",
+	"libmalloc_helper.so+0x10",
+};
+
+static void test_hidden(void)
+{
+	char error[256];
+	struct fold *fold = fold_new(NULL, error, sizeof(error));
+
+	CHECK(fold != NULL);
+	for (size_t i = 0; fold && i < sizeof(hidden) / sizeof(hidden[0]); i++) {
+		CHECK(fold_hides(fold, hidden[i], "/usr/bin/app"));
+		if (!fold_hides(fold, hidden[i], "/usr/bin/app"))
+			printf("# shows '%s'\n", hidden[i]);
+	}
+	fold_free(fold);
+}
+
+static void test_shown(void)
+{
+	char error[256];
+	struct fold *fold = fold_new(NULL, error, sizeof(error));
+
+	CHECK(fold != NULL);
+	for (size_t i = 0; fold && i < sizeof(shown) / sizeof(shown[0]); i++) {
+		CHECK(!fold_hides(fold, shown[i], "/usr/bin/app"));
+		if (fold_hides(fold, shown[i], "/usr/bin/app"))
+			printf("# hides '%s'\n", shown[i]);
+	}
+	fold_free(fold);
+}
+
+static void test_modules(void)
+{
+	char error[256];
+	struct fold *fold = fold_new(NULL, error, sizeof(error));
+
+	CHECK(fold_hides(
+		fold, "recorder_sample", "/usr/lib/x86_64-linux-gnu/heapspy/libheapspy.so"));
+	CHECK(fold_hides(fold, "libjemalloc.so.2+0x10", "/usr/lib/libjemalloc.so.2"));
+	CHECK(fold_hides(fold, "f", "libtcmalloc_minimal.so.4"));
+	CHECK(!fold_hides(fold, "f", "/opt/libjemalloc.so.2/app"));
+	CHECK(!fold_hides(fold, "f", "/usr/bin/heapspy"));
+	CHECK(!fold_hides(fold, "f", NULL));
+	CHECK(fold_hides(fold, "malloc", NULL));
+	fold_free(fold);
+}
+
+static void test_user(void)
+{
+	char error[256] = "";
+	struct fold *fold = fold_new("^Pool::|buffer_new$", error, sizeof(error));
+
+	CHECK(fold_hides(fold, "Pool::take(int)", NULL));
+	CHECK(fold_hides(fold, "my_buffer_new", NULL));
+	CHECK(fold_hides(fold, "malloc", NULL));
+	CHECK(!fold_hides(fold, "MyPool::take(int)", NULL));
+	CHECK(!fold_hides(fold, "main", NULL));
+	fold_free(fold);
+
+	fold = fold_new("none", error, sizeof(error));
+	for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++)
+		CHECK(!fold_hides(fold, hidden[i], "/usr/lib/libheapspy.so"));
+	fold_free(fold);
+
+	CHECK(error[0] == '\0');
+	CHECK(fold_new("a(b", error, sizeof(error)) == NULL);
+	CHECK(strstr(error, "a(b") != NULL && !strchr(error, '\n'));
+}
+
+int main(void)
+{
+	TAP_RUN(test_hidden);
+	TAP_RUN(test_shown);
+	TAP_RUN(test_modules);
+	TAP_RUN(test_user);
+	return tap_done();
+}
