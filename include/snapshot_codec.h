@@ -118,6 +118,8 @@ static inline void codec_hash_update(struct codec_hash *h, const void *data, siz
 	const uint8_t *p = data;
 	unsigned held = h->total_bytes % 32;
 
+	if (!bytes)
+		return;
 	h->total_bytes += bytes;
 	if (held) {
 		unsigned take = 32 - held < bytes ? 32 - held : (unsigned)bytes;

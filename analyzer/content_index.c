@@ -1,0 +1,97 @@
+/* content_index.c - owns the hash table. What is equal is the caller's to say. */
+#include "analyzer/content_index.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "analyzer/alloc.h"
+#include "snapshot_codec.h"
+
+void content_index_init(struct content_index *index)
+{
+	memset(index, 0, sizeof(*index));
+	if (getrandom(&index->seed, sizeof(index->seed), GRND_NONBLOCK) < 0)
+		index->seed = (uintptr_t)index;
+	index->n_slots = 64;
+	index->slots = alloc_array(index->n_slots, sizeof(*index->slots));
+}
+
+void content_index_deinit(struct content_index *index)
+{
+	free(index->slots);
+	memset(index, 0, sizeof(*index));
+}
+
+uint64_t content_index_hash(const struct content_index *index, const void *key, size_t bytes)
+{
+	struct codec_hash h;
+
+	codec_hash_init(&h);
+	codec_hash_update(&h, &index->seed, sizeof(index->seed));
+	if (bytes)
+		codec_hash_update(&h, key, bytes);
+	return codec_hash_final(&h);
+}
+
+static struct content_index_slot *slot_at(const struct content_index *index, uint64_t at)
+{
+	return &index->slots[at & (index->n_slots - 1)];
+}
+
+bool content_index_next(
+	const struct content_index *index, uint64_t hash, uint64_t *atp, size_t *valuep)
+{
+	const struct content_index_slot *slot;
+
+	for (;;) {
+		slot = slot_at(index, (*atp)++);
+		if (!slot->value)
+			return false;
+		if (slot->hash == hash) {
+			*valuep = slot->value - 1;
+			return true;
+		}
+	}
+}
+
+static void put(struct content_index *index, uint64_t hash, uint64_t value)
+{
+	uint64_t at = hash;
+
+	while (slot_at(index, at)->value)
+		at++;
+	slot_at(index, at)->hash = hash;
+	slot_at(index, at)->value = value;
+}
+
+static void resize(struct content_index *index, size_t n_slots)
+{
+	struct content_index_slot *old = index->slots;
+	size_t i, n_old = index->n_slots;
+
+	index->n_slots = n_slots;
+	index->slots = alloc_array(n_slots, sizeof(*index->slots));
+	for (i = 0; i < n_old; i++)
+		if (old[i].value)
+			put(index, old[i].hash, old[i].value);
+	free(old);
+}
+
+void content_index_reserve(struct content_index *index, size_t n)
+{
+	size_t n_slots = index->n_slots;
+
+	while (n_slots / 2 < n)
+		n_slots *= 2;
+	if (n_slots != index->n_slots)
+		resize(index, n_slots);
+}
+
+void content_index_add(struct content_index *index, uint64_t hash, size_t value)
+{
+	if (index->n_values >= index->n_slots / 2)
+		resize(index, index->n_slots * 2);
+	put(index, hash, (uint64_t)value + 1);
+	index->n_values++;
+}

@@ -1,0 +1,163 @@
+/* input.c - owns opening of moments for commands and the warnings that go with a snapshot. */
+#include "analyzer/input.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "analyzer/profile.h"
+#include "analyzer/units.h"
+
+static void add_missing(struct strbuf *out, const struct snapshot *s)
+{
+	uint32_t kind;
+
+	for (kind = HEAPSPY_SECTION_INFO; kind < HEAPSPY_SECTION_TICKS; kind++)
+		if (!SNAPSHOT_HAS(s, kind))
+			strbuf_addf(
+				out, "%s%s", out->bytes ? ", " : "", snapshot_section_name(kind));
+}
+
+static int check_sections(
+	const struct snapshot *s, uint32_t need, const struct options *o, struct fail *f)
+{
+	struct strbuf missing = { 0 };
+	int rc = 0;
+
+	add_missing(&missing, s);
+	if (need & ~s->sections)
+		rc = fail_set(f, EXIT_CODE_INPUT,
+			"too little of '%s' is whole (missing: %s); heapspy dump --partial shows "
+			"the rest",
+			s->path, missing.data);
+	else if (missing.bytes && !o->quiet)
+		fail_warn("'%s' is used in part; missing: %s", s->path, missing.data);
+	strbuf_deinit(&missing);
+	return rc;
+}
+
+int input_open(struct input *in, const char *text, const char *bare_when, uint32_t need,
+	const struct options *o, struct fail *f)
+{
+	memset(in, 0, sizeof(*in));
+	if (moment_resolve(text, bare_when, &in->moment, f) < 0)
+		return -1;
+	if (snapshot_read(in->moment.path, o->partial ? SNAPSHOT_PARTIAL : 0, &in->snapshot, f) ==
+			0 &&
+		check_sections(in->snapshot, need, o, f) == 0)
+		return 0;
+	input_close(in);
+	return -1;
+}
+
+void input_close(struct input *in)
+{
+	snapshot_free(in->snapshot);
+	in->snapshot = NULL;
+	moment_deinit(&in->moment);
+}
+
+int input_check_interposed(const struct input *in, const struct options *o, struct fail *f)
+{
+	const struct snapshot *s = in->snapshot;
+	const char *front = snapshot_string(s, s->info.front_malloc);
+
+	if (!(s->info.flags & HEAPSPY_INFO_NOT_INTERPOSED) || o->force)
+		return 0;
+	return fail_set(f, EXIT_CODE_INPUT,
+		"not interposed: malloc of %s stands before heapspy's, so '%s' cannot tell what "
+		"%s allocated\nfigures of what did come through heapspy: --force",
+		front[0] ? front : "another object", s->path, input_comm(s));
+}
+
+bool input_is_lower_bound(const struct snapshot *s, uint64_t *n_lostp)
+{
+	*n_lostp =
+		s->info.losses[HEAPSPY_LOSS_STATE_FULL] + s->info.losses[HEAPSPY_LOSS_NO_SCRATCH];
+	return *n_lostp || (s->info.flags & HEAPSPY_INFO_LOWER_BOUND);
+}
+
+/* Samples of live blocks do not tell on which side of the truth a sum of all allocations is. */
+static void warn_self_test(const struct snapshot *s)
+{
+	struct strbuf text = { 0 };
+	double estimate, difference;
+
+	if (!SNAPSHOT_HAS(s, HEAPSPY_SECTION_STACKS) ||
+		(s->info.flags & (HEAPSPY_INFO_BYTES_LOWER | HEAPSPY_INFO_NOT_INTERPOSED)) ||
+		profile_self_test(s, &estimate, &difference))
+		return;
+	strbuf_addf(&text, "'%s' fails its self test: the samples stand for ", s->path);
+	units_add_bytes(&text, estimate);
+	strbuf_add_text(&text, ", the exact count is ");
+	units_add_bytes(&text, (double)s->info.bytes_seen);
+	strbuf_add_text(&text, "; do not trust its ranges");
+	fail_warn("%s", text.data);
+	strbuf_deinit(&text);
+}
+
+void input_warn(const struct input *in, const struct options *o)
+{
+	const struct snapshot *s = in->snapshot;
+	uint64_t n_lost;
+
+	if (o->quiet)
+		return;
+	if (in->moment.n_passed)
+		fail_warn("%zu snapshots beside '%s' cannot be read and were passed over",
+			in->moment.n_passed, s->path);
+	if (input_is_lower_bound(s, &n_lost))
+		fail_warn("'%s': %llu samples were lost; figures are lower bounds", s->path,
+			(unsigned long long)n_lost);
+	warn_self_test(s);
+}
+
+void input_warn_symbols(const struct sites *sites, const bool *shown, const struct options *o)
+{
+	const struct source_frames *sf = sites->frames;
+	size_t i, n = symbols_module_count(sf->symbols);
+	uint32_t module;
+
+	for (module = 0; module < sf->profile->n_modules && !o->quiet; module++) {
+		int handle = sf->module_handles[module];
+		struct symbols_report report;
+		bool matters = false;
+		struct strbuf text = { 0 };
+
+		if (handle < 0 || (size_t)handle >= n)
+			continue;
+		symbols_get_report(sf->symbols, handle, &report);
+		for (i = 0; i < sites->n_sites && report.n_unnamed && !matters; i++)
+			matters = shown[i] && sites->sites[i].module_index == module &&
+				  strstr(sites->sites[i].function, "+0x");
+		if (!matters)
+			continue;
+		units_add_count(&text, report.n_unnamed);
+		strbuf_add_text(&text, " of ");
+		units_add_count(&text, report.n_addresses);
+		strbuf_addf(&text, " addresses in %s have no symbols",
+			source_frames_base_name(report.path));
+		if (report.build_id[0])
+			strbuf_addf(&text, " (build id %s)", report.build_id);
+		if (symbols_source_text(report.source))
+			strbuf_addf(&text, ": %s", symbols_source_text(report.source));
+		fail_warn("%s", text.data);
+		strbuf_deinit(&text);
+	}
+}
+
+const char *input_comm(const struct snapshot *s)
+{
+	const char *comm = snapshot_string(s, s->info.comm);
+
+	return comm[0] ? comm : "?";
+}
+
+void input_add_interval(struct strbuf *out, uint64_t interval_bytes)
+{
+	if (interval_bytes <= 1) {
+		strbuf_add_text(out, "every allocation (exact)");
+		return;
+	}
+	strbuf_add_text(out, "mean interval ");
+	units_add_bytes(out, (double)interval_bytes);
+}

@@ -1,0 +1,255 @@
+/* moment.c - owns the words for moments. Listing a run is read/run_dir.c's. */
+#include "analyzer/moment.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "analyzer/alloc.h"
+#include "analyzer/units.h"
+
+#define NS_PER_S 1000000000ll
+#define DAY_NS   (86400 * NS_PER_S)
+
+struct moment_parts moment_split(const char *text)
+{
+	struct moment_parts parts = { NULL, NULL };
+	const char *at = strrchr(text, '@');
+	struct stat st;
+
+	if (!at || at == text || stat(text, &st) == 0) {
+		parts.path = alloc_text(text, strlen(text));
+		return parts;
+	}
+	parts.path = alloc_text(text, (size_t)(at - text));
+	parts.when = at + 1;
+	return parts;
+}
+
+bool moment_is_run(const char *text)
+{
+	struct stat st;
+
+	return stat(text, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* The entry whose distance_ns is the smallest; of two equal ones the earlier. */
+static const struct run_entry *nearest(const struct run_dir *run, const int64_t *distance_ns)
+{
+	size_t i, best = 0;
+
+	for (i = 1; i < run->n_entries; i++)
+		if (llabs(distance_ns[i]) < llabs(distance_ns[best]))
+			best = i;
+	return &run->entries[best];
+}
+
+static const struct run_entry *choose_time(
+	const struct run_dir *run, uint64_t ns, bool before_end, char *note, size_t note_bytes)
+{
+	int64_t *distance_ns = alloc_array(run->n_entries, sizeof(*distance_ns));
+	int64_t end_ns = (int64_t)run->entries[run->n_entries - 1].info.cut_ns;
+	int64_t wanted_ns = before_end ? end_ns - (int64_t)ns : (int64_t)ns;
+	const struct run_entry *entry;
+	struct strbuf text = { 0 };
+	size_t i;
+
+	for (i = 0; i < run->n_entries; i++)
+		distance_ns[i] = (int64_t)run->entries[i].info.cut_ns - wanted_ns;
+	entry = nearest(run, distance_ns);
+	if (llabs(distance_ns[entry - run->entries]) >= NS_PER_S) {
+		strbuf_add_text(&text, "nearest snapshot, at ");
+		units_add_clock(&text, entry->info.cut_ns);
+		snprintf(note, note_bytes, "%s", text.data);
+		strbuf_deinit(&text);
+	}
+	free(distance_ns);
+	return entry;
+}
+
+/* Distance of an instant to the nearest occurrence of a local time of day. */
+static int64_t clock_distance_ns(uint64_t wall_ns, int second_of_day)
+{
+	time_t t = (time_t)(wall_ns / NS_PER_S);
+	struct tm tm;
+	int64_t distance_ns;
+
+	if (!localtime_r(&t, &tm))
+		return INT64_MAX / 2;
+	distance_ns = (tm.tm_hour * 3600 + tm.tm_min * 60 + tm.tm_sec - second_of_day) * NS_PER_S +
+		      (int64_t)(wall_ns % NS_PER_S);
+	if (distance_ns > DAY_NS / 2)
+		distance_ns -= DAY_NS;
+	if (distance_ns < -DAY_NS / 2)
+		distance_ns += DAY_NS;
+	return distance_ns;
+}
+
+static const struct run_entry *choose_clock(
+	const struct run_dir *run, int second_of_day, char *note, size_t note_bytes)
+{
+	int64_t *distance_ns = alloc_array(run->n_entries, sizeof(*distance_ns));
+	const struct run_entry *entry;
+	char when[32] = "";
+	struct tm tm;
+	time_t t;
+	size_t i;
+
+	for (i = 0; i < run->n_entries; i++)
+		distance_ns[i] = clock_distance_ns(run->entries[i].info.cut_wall_ns, second_of_day);
+	entry = nearest(run, distance_ns);
+	t = (time_t)(entry->info.cut_wall_ns / NS_PER_S);
+	if (llabs(distance_ns[entry - run->entries]) >= 60 * NS_PER_S && localtime_r(&t, &tm) &&
+		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm))
+		snprintf(note, note_bytes, "nearest snapshot, at %s", when);
+	free(distance_ns);
+	return entry;
+}
+
+static bool parse_clock(const char *text, int *second_of_dayp)
+{
+	int hour, minute, second = 0, used = 0;
+
+	if (sscanf(text, "%2d:%2d%n", &hour, &minute, &used) < 2)
+		return false;
+	if (text[used] == ':') {
+		int more = 0;
+
+		if (sscanf(text + used, ":%2d%n", &second, &more) < 1)
+			return false;
+		used += more;
+	}
+	*second_of_dayp = hour * 3600 + minute * 60 + second;
+	return !text[used] && hour >= 0 && hour < 24 && minute >= 0 && minute < 60 && second >= 0 &&
+	       second < 60;
+}
+
+/* A later peak snapshot is of a higher peak; without any, the largest RSS is the best guess. */
+static const struct run_entry *choose_peak(const struct run_dir *run, char *note, size_t note_bytes)
+{
+	const struct run_entry *peak = NULL, *largest = &run->entries[0];
+	size_t i;
+
+	for (i = 0; i < run->n_entries; i++) {
+		const struct run_entry *entry = &run->entries[i];
+
+		if (entry->info.reason == HEAPSPY_REASON_PEAK)
+			peak = entry;
+		if (entry->info.rss_bytes > largest->info.rss_bytes)
+			largest = entry;
+	}
+	if (!peak)
+		snprintf(note, note_bytes, "no snapshot was taken at a peak: largest RSS");
+	return peak ? peak : largest;
+}
+
+static int choose_mark(const struct run_dir *run, const char *run_name, const char *mark,
+	const struct run_entry **entryp, char *note, size_t note_bytes, struct fail *f)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < run->n_entries; i++) {
+		/* Labels were cut when they were peeked at: compare as much as is there. */
+		if (strncmp(run->entries[i].label, mark, RUN_LABEL_BYTES - 1) || !mark[0])
+			continue;
+		*entryp = &run->entries[i];
+		n++;
+	}
+	if (n > 1)
+		snprintf(note, note_bytes, "the last of %zu snapshots with this mark", n);
+	if (n == 0)
+		return fail_set(f, EXIT_CODE_INPUT, "no snapshot of '%s' has the mark '%s'",
+			run_name, mark);
+	return 0;
+}
+
+static int choose_number(const struct run_dir *run, const char *run_name, uint64_t number,
+	const struct run_entry **entryp, struct fail *f)
+{
+	size_t i;
+
+	for (i = 0; i < run->n_entries; i++)
+		if (run->entries[i].number == number) {
+			*entryp = &run->entries[i];
+			return 0;
+		}
+	return fail_set(f, EXIT_CODE_INPUT,
+		"'%s' has no readable snapshot %llu (it has %zu, %llu..%llu)", run_name,
+		(unsigned long long)number, run->n_entries,
+		(unsigned long long)run->entries[0].number,
+		(unsigned long long)run->entries[run->n_entries - 1].number);
+}
+
+int moment_choose(const struct run_dir *run, const char *run_name, const char *when,
+	const struct run_entry **entryp, char *note, size_t note_bytes, struct fail *f)
+{
+	int second_of_day;
+	uint64_t number, ns;
+
+	note[0] = '\0';
+	if (!strcmp(when, "first")) {
+		*entryp = &run->entries[0];
+	} else if (!strcmp(when, "last")) {
+		*entryp = &run->entries[run->n_entries - 1];
+	} else if (!strcmp(when, "peak")) {
+		*entryp = choose_peak(run, note, note_bytes);
+	} else if (!strncmp(when, "mark:", 5)) {
+		return choose_mark(run, run_name, when + 5, entryp, note, note_bytes, f);
+	} else if (units_parse_number(when, UINT64_MAX, &number)) {
+		return choose_number(run, run_name, number, entryp, f);
+	} else if (parse_clock(when, &second_of_day)) {
+		*entryp = choose_clock(run, second_of_day, note, note_bytes);
+	} else if (units_parse_duration(when + (when[0] == '-'), &ns)) {
+		*entryp = choose_time(run, ns, when[0] == '-', note, note_bytes);
+	} else {
+		return fail_set(f, EXIT_CODE_USAGE,
+			"'%s@%s' is no moment; use @first, @last, @peak, @3, @10m, @-5m, @14:03 or "
+			"@mark:NAME",
+			run_name, when);
+	}
+	return 0;
+}
+
+int moment_resolve(const char *text, const char *bare_when, struct moment *m, struct fail *f)
+{
+	struct moment_parts parts = moment_split(text);
+	const struct run_entry *entry;
+	struct run_dir run;
+	int rc = -1;
+
+	memset(m, 0, sizeof(*m));
+	if (!moment_is_run(parts.path)) {
+		struct stat st;
+
+		if (parts.when && stat(parts.path, &st) == 0)
+			fail_set(f, EXIT_CODE_USAGE,
+				"'%s' is one snapshot; @%s needs a run directory", parts.path,
+				parts.when);
+		else if (parts.when)
+			fail_set(f, EXIT_CODE_INPUT, "there is no run directory '%s'", parts.path);
+		else
+			rc = 0;
+		m->path = rc == 0 ? parts.path : NULL;
+		if (rc < 0)
+			free(parts.path);
+		return rc;
+	}
+	if (run_dir_read(parts.path, &run, f) == 0) {
+		rc = moment_choose(&run, parts.path, parts.when ? parts.when : bare_when, &entry,
+			m->note, sizeof(m->note), f);
+		if (rc == 0)
+			m->path = alloc_text(entry->path, strlen(entry->path));
+		m->n_passed = run.n_unreadable;
+		run_dir_deinit(&run);
+	}
+	free(parts.path);
+	return rc;
+}
+
+void moment_deinit(struct moment *m)
+{
+	free(m->path);
+	m->path = NULL;
+}

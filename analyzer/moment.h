@@ -1,0 +1,54 @@
+/*
+ * moment.h - what a person calls a moment, and the snapshot file it means.
+ *
+ *	FILE		a snapshot file
+ *	RUN		a run directory: its last snapshot
+ *	RUN@WHEN	@first @last @peak, @3 (number), @10m (since start), @-5m
+ *			(before the end), @14:03 or @14:03:20 (wall clock), @mark:NAME
+ *
+ * For times the nearest snapshot is taken.
+ */
+#ifndef HEAPSPY_ANALYZER_MOMENT_H
+#define HEAPSPY_ANALYZER_MOMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "analyzer/fail.h"
+#include "analyzer/read/run_dir.h"
+
+/* moment_split(): where the path of text ends, and WHEN begins behind its '@' (NULL: none). */
+struct moment_parts {
+	char *path; /* free() it */
+	const char *when;
+};
+
+/* A text that names an existing file is that file, whatever '@' it holds. */
+struct moment_parts moment_split(const char *text);
+
+/*
+ * The entry of run that WHEN means; run has at least one. note (note_bytes) tells
+ * in half a sentence what was chosen where it is not what the words say, else "".
+ */
+int moment_choose(const struct run_dir *run, const char *run_name, const char *when,
+	const struct run_entry **entryp, char *note, size_t note_bytes, struct fail *f);
+
+/* A moment resolved to a file. */
+struct moment {
+	char *path;      /* of the snapshot */
+	char note[160];  /* see moment_choose() */
+	size_t n_passed; /* unreadable snapshots of the run that were passed over */
+};
+
+/*
+ * Resolves text; bare_when is what a bare run directory means ("last" or
+ * "first"). moment_deinit() frees *m.
+ */
+int moment_resolve(const char *text, const char *bare_when, struct moment *m, struct fail *f);
+
+void moment_deinit(struct moment *m);
+
+/* Whether text names a directory, without any @WHEN. */
+bool moment_is_run(const char *text);
+
+#endif

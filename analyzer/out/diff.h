@@ -1,0 +1,39 @@
+/*
+ * diff.h - the result of `heapspy diff` as text and as JSON.
+ */
+#ifndef HEAPSPY_ANALYZER_OUT_DIFF_H
+#define HEAPSPY_ANALYZER_OUT_DIFF_H
+
+#include "analyzer/compare.h"
+#include "analyzer/input.h"
+#include "analyzer/options.h"
+#include "analyzer/out/table.h"
+#include "analyzer/sites.h"
+
+struct diff_view {
+	const struct options *options;
+	const struct input *a, *b;
+	const struct input *third; /* NULL without --third */
+	const char *arguments;     /* moments as typed, for hints */
+	const struct comparison *comparison;
+	const struct sites *sites;
+	struct table_style style;
+};
+
+/* Rows of the comparison that text shows (by row index); the caller frees it. */
+bool *diff_choose_rows(const struct diff_view *v);
+
+/* shown: from diff_choose_rows(). */
+void diff_text(const struct diff_view *v, const bool *shown, struct strbuf *out);
+
+/* Schema heapspy.diff/1. All rows. */
+void diff_json(const struct diff_view *v, struct strbuf *out);
+
+/*
+ * The best stacks of a group, at most max, those first that moved most. Returns their
+ * number; stacks (max entries) are indices into the profile's. *n_allp is how many there are.
+ */
+size_t diff_best_stacks(
+	const struct diff_view *v, uint32_t group, uint32_t *stacks, size_t max, size_t *n_allp);
+
+#endif

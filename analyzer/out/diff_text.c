@@ -1,0 +1,383 @@
+/* diff_text.c - owns the words and columns of `heapspy diff`. */
+#include "analyzer/out/diff.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analyzer/alloc.h"
+#include "analyzer/out/where.h"
+#include "analyzer/symbols/name.h"
+#include "analyzer/units.h"
+
+#define STACKS_MAX         64
+#define COLUMNS_FOR_BEFORE 100
+
+bool *diff_choose_rows(const struct diff_view *v)
+{
+	const struct comparison *c = v->comparison;
+	const struct options *o = v->options;
+	bool *shown = alloc_array(c->n_rows, sizeof(*shown));
+	size_t i, n = 0;
+
+	for (i = 0; i < c->n_rows; i++) {
+		const struct compare_row *row = &c->rows[i];
+
+		if (row->verdict == COMPARE_NOISE || (o->n_rows && n == o->n_rows) ||
+			fabs(row->growth.bytes) < (double)o->min_bytes)
+			continue;
+		shown[i] = true;
+		n++;
+	}
+	return shown;
+}
+
+static void add_range(struct strbuf *out, const struct diff_view *v, const struct growth *g)
+{
+	if (v->comparison->exact)
+		strbuf_add_text(out, "exact");
+	else
+		units_add_range(out, g->range.lo, g->range.hi, g->bytes);
+}
+
+/* "412 MiB (383..443)"; signed where asked, so that a sum within noise shows its side. */
+static void add_growth(
+	struct strbuf *out, const struct diff_view *v, const struct growth *g, bool is_signed)
+{
+	struct growth shown = *g;
+
+	if (!is_signed && g->bytes < 0)
+		shown = (struct growth){ -g->bytes, { -g->range.hi, -g->range.lo } };
+	units_add_bytes(out, shown.bytes);
+	strbuf_add_text(out, " (");
+	add_range(out, v, &shown);
+	strbuf_add_char(out, ')');
+}
+
+static void add_process(struct strbuf *out, const struct snapshot *s)
+{
+	const char *comm = input_comm(s);
+
+	strbuf_add_escaped(out, comm, strlen(comm));
+	strbuf_addf(out, " (pid %u)", s->info.pid);
+}
+
+static void add_notes(struct strbuf *out, const struct diff_view *v)
+{
+	static const char *const names[] = { "A", "B", "C" };
+	const struct input *inputs[] = { v->a, v->b, v->third };
+	unsigned i;
+
+	for (i = 0; i < 3; i++) {
+		if (!inputs[i] || !inputs[i]->moment.note[0])
+			continue;
+		strbuf_addf(out, "%s: ", names[i]);
+		strbuf_add_escaped(out, inputs[i]->moment.note, strlen(inputs[i]->moment.note));
+		strbuf_add_char(out, '\n');
+	}
+}
+
+static void add_title(struct strbuf *out, const struct diff_view *v)
+{
+	const struct snapshot *a = v->a->snapshot, *b = v->b->snapshot;
+	const struct comparison *c = v->comparison;
+
+	add_process(out, a);
+	strbuf_add_text(out, "  ");
+	units_add_clock(out, a->info.cut_ns);
+	strbuf_add_text(out, " -> ");
+	if (!c->same_process) {
+		add_process(out, b);
+		strbuf_add_text(out, "  ");
+	}
+	units_add_clock(out, b->info.cut_ns);
+	if (v->third) {
+		strbuf_add_text(out, ", still live at ");
+		units_add_clock(out, v->third->snapshot->info.cut_ns);
+	}
+	strbuf_add_text(out, "   ");
+	input_add_interval(out, c->interval_bytes[1]);
+	if (!c->same_process && c->interval_bytes[0] != c->interval_bytes[1]) {
+		strbuf_add_text(out, " (before: ");
+		input_add_interval(out, c->interval_bytes[0]);
+		strbuf_add_char(out, ')');
+	}
+	strbuf_add_char(out, '\n');
+	if (!c->same_process)
+		strbuf_add_text(out, "Different processes: nothing cancels, ranges are those of "
+				     "two estimates.\n");
+	add_notes(out, v);
+}
+
+static void add_rss(struct strbuf *out, const struct diff_view *v)
+{
+	double a = (double)v->a->snapshot->info.rss_bytes;
+	double b = (double)v->b->snapshot->info.rss_bytes;
+
+	if (!(a > 0) || !(b > 0))
+		return;
+	strbuf_add_text(out, b < a ? " RSS " : " RSS +");
+	units_add_bytes(out, b - a);
+	strbuf_add_char(out, '.');
+}
+
+static void add_counts(struct strbuf *out, const struct diff_view *v)
+{
+	const struct comparison *c = v->comparison;
+
+	if (v->third) {
+		strbuf_add_char(out, ' ');
+		units_add_count(out, c->n_grew);
+		strbuf_addf(out, " site%s kept more than noise.\n", c->n_grew == 1 ? "" : "s");
+		return;
+	}
+	strbuf_add_char(out, ' ');
+	units_add_count(out, c->n_grew);
+	strbuf_addf(out, " site%s grew, ", c->n_grew == 1 ? "" : "s");
+	units_add_count(out, c->n_shrank);
+	strbuf_add_text(out, " shrank, ");
+	units_add_count(out, c->n_noise);
+	strbuf_add_text(out, " unchanged.\n");
+}
+
+static void add_headline(struct strbuf *out, const struct diff_view *v)
+{
+	const struct comparison *c = v->comparison;
+	const struct sites_filter *filter = &v->options->filter;
+	const char *what = filter->focus || filter->ignore || filter->module
+				   ? "The matching part of the live heap"
+				   : "Live heap";
+
+	if (v->third) {
+		add_growth(out, v, &c->total.growth, false);
+		strbuf_add_text(out, " of what A to B allocated was still live at C.");
+	} else if (compare_is_still(&c->total.sums)) {
+		strbuf_add_text(out, "No change seen (");
+		if (c->exact) {
+			strbuf_add_text(out, "exact");
+		} else {
+			strbuf_add_text(out, "resolution +-");
+			units_add_bytes(
+				out, growth_resolution_bytes(c->interval_bytes[1], INTERVAL_Z95));
+		}
+		strbuf_addf(out, "). %s: ", what);
+		units_add_bytes(out, c->total.sums.after.bytes);
+		strbuf_add_char(out, '.');
+	} else {
+		const struct growth *g = &c->total.growth;
+
+		strbuf_addf(out, "%s %s by ", what,
+			c->total.verdict == COMPARE_GREW     ? "grew"
+			: c->total.verdict == COMPARE_SHRANK ? "shrank"
+							     : "changed within noise,");
+		add_growth(out, v, g, c->total.verdict == COMPARE_NOISE);
+		strbuf_add_text(out, ", from ");
+		units_add_bytes(out, c->total.sums.before.bytes);
+		strbuf_add_text(out, " to ");
+		units_add_bytes(out, c->total.sums.after.bytes);
+		strbuf_add_char(out, '.');
+	}
+	add_rss(out, v);
+	add_counts(out, v);
+}
+
+/* The column to do without where there is no room for all: after - growth. */
+static bool has_before(const struct diff_view *v)
+{
+	return !v->third && v->style.columns >= COLUMNS_FOR_BEFORE;
+}
+
+static void add_row_cells(struct table *t, const struct diff_view *v, const struct compare_row *row)
+{
+	struct strbuf text = { 0 };
+
+	table_add(t, row->verdict == COMPARE_GREW ? "+" : "-");
+	units_add_bytes(&text, fabs(row->growth.bytes));
+	table_add_buffer(t, &text);
+	add_range(&text, v, &row->growth);
+	table_add_buffer(t, &text);
+	if (has_before(v)) {
+		units_add_bytes(&text, row->sums.before.bytes);
+		table_add_buffer(t, &text);
+	}
+	if (!v->third) {
+		units_add_bytes(&text, row->sums.after.bytes);
+		table_add_buffer(t, &text);
+	}
+	units_add_count(&text, (uint64_t)(row->sums.born.samples + row->sums.died.samples));
+	table_add_buffer(t, &text);
+	strbuf_deinit(&text);
+}
+
+static void add_row_stacks(
+	struct strbuf *out, const struct diff_view *v, const struct compare_row *row, size_t max)
+{
+	uint32_t stacks[STACKS_MAX];
+	size_t i, n, n_all;
+
+	n = diff_best_stacks(v, row->group, stacks, max < STACKS_MAX ? max : STACKS_MAX, &n_all);
+	for (i = 0; i < n; i++) {
+		const struct compare_sums *sums = &v->comparison->stacks[stacks[i]];
+		double bytes = sums->born.bytes - sums->died.bytes;
+
+		strbuf_add_text(out, bytes < 0 ? "    " : "    +");
+		units_add_bytes(out, bytes);
+		strbuf_addf(out, ", %.0f samples\n", sums->born.samples + sums->died.samples);
+		where_add_stack(out, &v->style, v->sites->frames, stacks[i], 6);
+	}
+	if (n_all > n && n) {
+		strbuf_add_text(out, "    (");
+		units_add_count(out, n_all - n);
+		strbuf_add_text(out, " more stacks)\n");
+	}
+}
+
+/* Sites that changed and are not in the table: -n or --min. */
+static void add_left_out(struct strbuf *out, const struct diff_view *v, const bool *shown,
+	enum compare_verdict verdict)
+{
+	const struct comparison *c = v->comparison;
+	struct growth_sides sides = { .born_interval_bytes = c->interval_bytes[1],
+		.died_interval_bytes = c->interval_bytes[0] };
+	struct growth growth;
+	size_t i, n = 0;
+
+	for (i = 0; i < c->n_rows; i++) {
+		if (shown[i] || c->rows[i].verdict != verdict)
+			continue;
+		estimate_add(&sides.born, &c->rows[i].sums.born);
+		estimate_add(&sides.died, &c->rows[i].sums.died);
+		n++;
+	}
+	if (!n)
+		return;
+	growth = growth_estimate(&sides, INTERVAL_Z95);
+	strbuf_addf(out, "  %s ", verdict == COMPARE_GREW ? "+" : "-");
+	units_add_count(out, n);
+	strbuf_addf(out, " more site%s %s, together ", n == 1 ? "" : "s",
+		verdict == COMPARE_GREW ? "grew" : "shrank");
+	add_growth(out, v, &growth, false);
+	strbuf_add_text(
+		out, v->options->min_bytes ? "; all rows: -n 0 --min 0\n" : "; all rows: -n 0\n");
+}
+
+static void add_table(struct strbuf *out, const struct diff_view *v, const bool *shown)
+{
+	const struct comparison *c = v->comparison;
+	/* By site a row is a stack, so it shows one. */
+	size_t max = v->options->has_stacks ? v->options->n_stacks
+					    : (v->options->by == SITES_BY_SITE ? 1 : 0);
+	uint32_t *groups = alloc_array(c->n_rows, sizeof(*groups));
+	struct where_layout layout;
+	struct table t;
+	size_t i, n = 0, row = 1;
+	struct strbuf text = { 0 };
+
+	table_init(&t, v->third ? "lrrrl" : has_before(v) ? "lrrrrrl" : "lrrrrl");
+	table_add(&t, "");
+	table_add(&t, v->third ? "kept" : "growth");
+	table_add(&t, v->comparison->exact ? "range" : "95 % range");
+	if (has_before(v))
+		table_add(&t, "before");
+	if (!v->third)
+		table_add(&t, "after");
+	table_add(&t, "samples");
+	table_add(&t, "where");
+	/* The places need the width of all else: the other columns are measured first. */
+	for (i = 0; i < c->n_rows; i++)
+		if (shown[i]) {
+			add_row_cells(&t, v, &c->rows[i]);
+			table_add(&t, "");
+			groups[n++] = c->rows[i].group;
+		}
+	where_layout_init(&layout, &v->style, v->sites, groups, n, table_left_columns(&t, 2));
+	if (n)
+		table_render(&t, 0, 2, &v->style, TABLE_PLAIN, out);
+	for (i = 0; i < c->n_rows; i++) {
+		if (!shown[i])
+			continue;
+		where_add_text(&text, &layout, &v->sites->sites[c->rows[i].group]);
+		table_set_last(&t, row, &text);
+		table_render(&t, row++, 2, &v->style,
+			c->rows[i].verdict == COMPARE_GREW ? TABLE_RED : TABLE_GREEN, out);
+		if (max)
+			add_row_stacks(out, v, &c->rows[i], max);
+	}
+	table_deinit(&t);
+	strbuf_deinit(&text);
+	free(groups);
+}
+
+static void add_sums(struct strbuf *out, const struct diff_view *v)
+{
+	const struct comparison *c = v->comparison;
+	struct strbuf text = { 0 };
+
+	if (c->n_noise) {
+		strbuf_add_text(&text, "~ ");
+		units_add_count(&text, c->n_noise);
+		strbuf_addf(&text, " site%s within noise, together ", c->n_noise == 1 ? "" : "s");
+		add_growth(&text, v, &c->noise.growth, true);
+		strbuf_add_text(out, "  ");
+		table_add_colored(out, &v->style, TABLE_DIM, text.data);
+		strbuf_add_char(out, '\n');
+	}
+	strbuf_add_text(out, "  = ");
+	units_add_bytes(out, c->total.growth.bytes);
+	strbuf_add_text(out, "   sum of all sites\n");
+	strbuf_deinit(&text);
+}
+
+/* A name as an argument of --focus: plain characters of a regular expression, quoted. */
+static void add_focus(struct strbuf *out, const char *function)
+{
+	char *identity = name_identity(function);
+	const char *p = identity ? identity : function;
+
+	strbuf_add_char(out, '\'');
+	for (; *p; p++) {
+		if (*p == '\'') {
+			strbuf_add_char(out, '.');
+			continue;
+		}
+		if (strchr(".[](){}*+?|^$\\", *p))
+			strbuf_add_char(out, '\\');
+		strbuf_add_escaped(out, p, 1);
+	}
+	strbuf_add_char(out, '\'');
+	free(identity);
+}
+
+static void add_hints(struct strbuf *out, const struct diff_view *v)
+{
+	const struct comparison *c = v->comparison;
+	const struct site *first;
+
+	if (v->options->quiet || !c->n_grew)
+		return;
+	first = &v->sites->sites[c->rows[0].group];
+	if (!v->third)
+		strbuf_add_text(
+			out, "\n\"Grew\" is not \"leaks\": what is kept later as well: --third C.");
+	if (v->options->by != SITES_BY_SITE && first->function[0]) {
+		strbuf_add_text(out, "\nStacks of one site: heapspy diff ");
+		strbuf_add_escaped(out, v->arguments, strlen(v->arguments));
+		strbuf_add_text(out, " --by site --focus ");
+		add_focus(out, first->function);
+	}
+	strbuf_add_char(out, '\n');
+}
+
+void diff_text(const struct diff_view *v, const bool *shown, struct strbuf *out)
+{
+	add_title(out, v);
+	add_headline(out, v);
+	if (compare_is_still(&v->comparison->total.sums))
+		return;
+	strbuf_add_char(out, '\n');
+	add_table(out, v, shown);
+	add_left_out(out, v, shown, COMPARE_GREW);
+	add_left_out(out, v, shown, COMPARE_SHRANK);
+	add_sums(out, v);
+	add_hints(out, v);
+}

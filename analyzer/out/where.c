@@ -1,0 +1,206 @@
+/* where.c - owns how places and stacks are written. Which place a row has is sites.c's. */
+#include "analyzer/out/where.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "analyzer/symbols/name.h"
+
+#define NAME_COLUMNS_MIN    20
+#define PLACE_COLUMNS       22
+#define INLINED_COLUMNS_MIN 24
+
+static void add_name(
+	struct strbuf *out, const struct table_style *style, const char *function, int columns)
+{
+	char *name = style->full_names ? NULL : name_shorten(function);
+
+	if (style->full_names)
+		strbuf_add_escaped(out, function, strlen(function));
+	else
+		table_add_cut(out, name ? name : function, columns);
+	free(name);
+}
+
+/* "file.c:12", or the module where there is no line. */
+static void add_place(struct strbuf *out, const struct table_style *style, const char *function,
+	const char *file, uint32_t line, const char *module, int columns)
+{
+	struct strbuf text = { 0 };
+	const char *path = file ? file : module;
+
+	/* A name like "libfoo.so+0x12" says the module itself. */
+	if (!file && strstr(function, "+0x"))
+		return;
+	if (!style->full_names)
+		path = source_frames_base_name(path);
+	strbuf_add_text(&text, path);
+	if (file && line)
+		strbuf_addf(&text, ":%u", line);
+	if (text.bytes && style->full_names)
+		strbuf_add_escaped(out, text.data, text.bytes);
+	else if (text.bytes)
+		table_add_cut(out, text.data, columns);
+	strbuf_deinit(&text);
+}
+
+/* Spaces before a place that turned out to be empty. */
+static void strip_gap(struct strbuf *out)
+{
+	while (out->bytes && out->data[out->bytes - 1] == ' ')
+		out->data[--out->bytes] = '\0';
+}
+
+/* By module the module is the name, and there is no place. */
+static bool is_module_row(const struct site *site)
+{
+	return !site->function[0];
+}
+
+static void add_site_name(
+	struct strbuf *out, const struct table_style *style, const struct site *site, int columns)
+{
+	const char *module = site->module[0] ? site->module : "<no module>";
+
+	if (!is_module_row(site))
+		add_name(out, style, site->function, columns);
+	else if (style->full_names)
+		strbuf_add_escaped(out, module, strlen(module));
+	else
+		table_add_cut(out, source_frames_base_name(module), columns);
+}
+
+static void add_site_place(
+	struct strbuf *out, const struct table_style *style, const struct site *site, int columns)
+{
+	if (!is_module_row(site))
+		add_place(
+			out, style, site->function, site->file, site->line, site->module, columns);
+}
+
+void where_layout_init(struct where_layout *layout, const struct table_style *style,
+	const struct sites *sites, const uint32_t *shown, size_t n, int left_columns)
+{
+	struct strbuf text = { 0 };
+	size_t i;
+	int columns;
+
+	layout->style = style;
+	layout->total_columns = style->columns - left_columns;
+	layout->name_columns = layout->place_columns = 0;
+	for (i = 0; i < n; i++) {
+		strbuf_clear(&text);
+		add_site_place(&text, style, &sites->sites[shown[i]], PLACE_COLUMNS);
+		columns = text.data ? strbuf_columns(text.data) : 0;
+		if (columns > layout->place_columns)
+			layout->place_columns = columns;
+		strbuf_clear(&text);
+		add_site_name(&text, style, &sites->sites[shown[i]], style->columns);
+		columns = text.data ? strbuf_columns(text.data) : 0;
+		if (columns > layout->name_columns)
+			layout->name_columns = columns;
+	}
+	/* What a long name pushes off the screen is the name's own middle, not the place. */
+	columns = layout->total_columns - layout->place_columns - 2;
+	if (columns < NAME_COLUMNS_MIN)
+		columns = NAME_COLUMNS_MIN;
+	if (layout->name_columns > columns && !style->full_names)
+		layout->name_columns = columns;
+	strbuf_deinit(&text);
+}
+
+void where_add_text(struct strbuf *out, const struct where_layout *layout, const struct site *site)
+{
+	const struct table_style *style = layout->style;
+	struct strbuf text = { 0 };
+	int left;
+
+	add_site_name(&text, style, site, layout->name_columns);
+	strbuf_pad(&text, ' ', layout->name_columns - strbuf_columns(text.data) + 2);
+	add_site_place(&text, style, site, layout->place_columns);
+	strip_gap(&text);
+	left = layout->total_columns - strbuf_columns(text.data) - 2;
+	if (site->inlined_into && (style->full_names || left >= INLINED_COLUMNS_MIN)) {
+		strbuf_add_text(&text, "  (inlined into ");
+		add_name(&text, style, site->inlined_into, left - 15);
+		strbuf_add_char(&text, ')');
+	}
+	strbuf_add(out, text.data, text.bytes);
+	strbuf_deinit(&text);
+}
+
+void where_add_stack(struct strbuf *out, const struct table_style *style,
+	const struct source_frames *sf, uint32_t stack_index, int indent)
+{
+	const struct profile_stack *stack = &sf->profile->stacks[stack_index];
+	int room = style->columns - indent - PLACE_COLUMNS - 2;
+	uint32_t i, j;
+
+	for (i = 0; i < stack->n_frames; i++) {
+		const struct source_address *address = source_frames_at(sf, stack, i);
+
+		for (j = 0; j < address->n_frames; j++) {
+			const struct symbol_frame *frame = &address->frames[j];
+
+			strbuf_pad(out, ' ', indent);
+			add_name(out, style, frame->function, room);
+			strbuf_add_text(out, "  ");
+			add_place(out, style, frame->function, frame->file, frame->line,
+				source_frames_module_path(sf, address->module), PLACE_COLUMNS);
+			strip_gap(out);
+			strbuf_add_text(out, frame->inlined ? "  (inlined)\n" : "\n");
+		}
+	}
+	if (stack->flags & (HEAPSPY_STACK_CUT | HEAPSPY_STACK_TRUNCATED | HEAPSPY_STACK_FOLDED)) {
+		strbuf_pad(out, ' ', indent);
+		strbuf_addf(out, "... (%s)\n",
+			stack->flags & HEAPSPY_STACK_FOLDED ? "shortened: the state was full"
+			: stack->flags & HEAPSPY_STACK_CUT  ? "cut at the depth limit"
+							    : "ends at code that cannot be walked");
+	}
+}
+
+static void add_frame_json(struct json *j, const char *key, const char *function, const char *file,
+	uint32_t line, const char *module)
+{
+	json_object_begin(j, key);
+	json_text(j, "function", function[0] ? function : NULL);
+	json_text(j, "file", file);
+	if (line)
+		json_unsigned(j, "line", line);
+	else
+		json_text(j, "line", NULL);
+	json_text(j, "module", module[0] ? module : NULL);
+}
+
+void where_add_json(struct json *j, const char *key, const struct site *site)
+{
+	bool module_row = is_module_row(site);
+
+	add_frame_json(j, key, site->function, module_row ? NULL : site->file,
+		module_row ? 0 : site->line, site->module);
+	json_text(j, "inlined_into", module_row ? NULL : site->inlined_into);
+	json_object_end(j);
+}
+
+void where_add_stack_json(
+	struct json *j, const char *key, const struct source_frames *sf, uint32_t stack_index)
+{
+	const struct profile_stack *stack = &sf->profile->stacks[stack_index];
+	uint32_t i, k;
+
+	json_array_begin(j, key);
+	for (i = 0; i < stack->n_frames; i++) {
+		const struct source_address *address = source_frames_at(sf, stack, i);
+
+		for (k = 0; k < address->n_frames; k++) {
+			const struct symbol_frame *frame = &address->frames[k];
+
+			add_frame_json(j, NULL, frame->function, frame->file, frame->line,
+				source_frames_module_path(sf, address->module));
+			json_bool(j, "inlined", frame->inlined);
+			json_object_end(j);
+		}
+	}
+	json_array_end(j);
+}

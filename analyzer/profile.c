@@ -1,0 +1,218 @@
+/*
+ * profile.c - owns the merging of snapshots into common tables. Names of frames
+ * are sites.c's, figures of groups compare.c's and ranking.c's.
+ */
+#include "analyzer/profile.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analyzer/alloc.h"
+#include "sample_math.h"
+
+/* Share of all bytes that the self test of an exact run lets pass. */
+#define EXACT_TOLERANCE 1e-3
+
+void profile_init(struct profile *p)
+{
+	memset(p, 0, sizeof(*p));
+	content_index_init(&p->module_index);
+	content_index_init(&p->stack_index);
+	content_index_init(&p->thread_index);
+	p->threads = alloc_room(NULL, 0, &p->thread_capacity, sizeof(*p->threads));
+	p->threads[p->n_threads++] = "";
+	content_index_add(&p->thread_index, content_index_hash(&p->thread_index, "", 0), 0);
+}
+
+void profile_deinit(struct profile *p)
+{
+	unsigned i;
+
+	for (i = 0; i < p->n_moments; i++) {
+		free(p->moments[i].stack_of);
+		free(p->moments[i].thread_of);
+	}
+	free(p->modules);
+	free(p->frames);
+	free(p->stacks);
+	free(p->threads);
+	content_index_deinit(&p->module_index);
+	content_index_deinit(&p->stack_index);
+	content_index_deinit(&p->thread_index);
+	memset(p, 0, sizeof(*p));
+}
+
+static uint32_t intern_module(struct profile *p, const struct snapshot *s, size_t index)
+{
+	const struct heapspy_module *m = &s->modules[index];
+	const char *path = snapshot_string(s, m->path);
+	struct profile_module *added;
+	uint64_t hash, at;
+	size_t have;
+
+	hash = content_index_hash(&p->module_index, path, strlen(path));
+	for (at = hash; content_index_next(&p->module_index, hash, &at, &have);)
+		if (p->modules[have].build_id_bytes == m->build_id_bytes &&
+			!memcmp(p->modules[have].build_id, m->build_id, m->build_id_bytes) &&
+			!strcmp(p->modules[have].path, path))
+			return (uint32_t)have;
+	p->modules = alloc_room(p->modules, p->n_modules, &p->module_capacity, sizeof(*p->modules));
+	added = &p->modules[p->n_modules];
+	added->path = path;
+	added->build_id = m->build_id;
+	added->build_id_bytes = m->build_id_bytes;
+	content_index_add(&p->module_index, hash, p->n_modules);
+	return (uint32_t)p->n_modules++;
+}
+
+static uint32_t intern_thread(struct profile *p, const char *name)
+{
+	uint64_t at, hash = content_index_hash(&p->thread_index, name, strlen(name));
+	size_t have;
+
+	for (at = hash; content_index_next(&p->thread_index, hash, &at, &have);)
+		if (!strcmp(p->threads[have], name))
+			return (uint32_t)have;
+	p->threads = alloc_room(p->threads, p->n_threads, &p->thread_capacity, sizeof(*p->threads));
+	p->threads[p->n_threads] = name;
+	content_index_add(&p->thread_index, hash, p->n_threads);
+	return (uint32_t)p->n_threads++;
+}
+
+/* The stack whose frames are the last n of p->frames; they are dropped where it is known already.
+ */
+static uint32_t intern_stack(struct profile *p, size_t first_frame, size_t n, uint32_t flags)
+{
+	const struct profile_frame *frames = p->frames + first_frame;
+	struct profile_stack *stack;
+	uint64_t hash, at;
+	size_t have;
+
+	/* No frames at all (an empty table) must not reach memcmp() as a null pointer. */
+	hash = content_index_hash(&p->stack_index, n ? frames : NULL, n * sizeof(*frames));
+	for (at = hash; content_index_next(&p->stack_index, hash, &at, &have);) {
+		stack = &p->stacks[have];
+		if (stack->n_frames != n ||
+			(n && memcmp(profile_frames(p, stack), frames, n * sizeof(*frames))))
+			continue;
+		stack->flags |= flags;
+		p->n_frames = first_frame;
+		return (uint32_t)have;
+	}
+	p->stacks = alloc_room(p->stacks, p->n_stacks, &p->stack_capacity, sizeof(*p->stacks));
+	stack = &p->stacks[p->n_stacks];
+	stack->flags = flags;
+	stack->n_frames = (uint32_t)n;
+	stack->first_frame = first_frame;
+	content_index_add(&p->stack_index, hash, p->n_stacks);
+	return (uint32_t)p->n_stacks++;
+}
+
+static void add_frame(
+	struct profile *p, const struct snapshot *s, const uint32_t *module_of, uint64_t packed)
+{
+	uint64_t pc = HEAPSPY_FRAME_PC(packed);
+	uint16_t module = s->module_of_serial[HEAPSPY_FRAME_MODULE(packed)];
+	struct profile_frame frame = { .vaddr = pc, .module = PROFILE_NO_MODULE };
+
+	/* A return address may be the first byte of the next function: look at the call. */
+	if (!(packed & HEAPSPY_FRAME_EXACT) && pc)
+		frame.vaddr--;
+	if (module) {
+		frame.vaddr -= s->modules[module - 1].load_bias;
+		frame.module = module_of[module - 1];
+	}
+	p->frames = alloc_room(p->frames, p->n_frames, &p->frame_capacity, sizeof(*p->frames));
+	p->frames[p->n_frames++] = frame;
+}
+
+unsigned profile_add(struct profile *p, const struct snapshot *s)
+{
+	struct profile_moment *moment = &p->moments[p->n_moments];
+	uint32_t *module_of = alloc_array(s->n_modules, sizeof(*module_of));
+	size_t i, j;
+
+	assert(p->n_moments < PROFILE_MOMENTS_MAX);
+	moment->snapshot = s;
+	moment->stack_of = alloc_array(s->n_stacks, sizeof(*moment->stack_of));
+	moment->thread_of = alloc_array(s->n_threads, sizeof(*moment->thread_of));
+	content_index_reserve(&p->stack_index, p->n_stacks + s->n_stacks);
+	if (p->frame_capacity < p->n_frames + s->n_frames) {
+		p->frame_capacity = p->n_frames + s->n_frames;
+		p->frames = alloc_resize(p->frames, p->frame_capacity, sizeof(*p->frames));
+	}
+	for (i = 0; i < s->n_modules; i++)
+		module_of[i] = intern_module(p, s, i);
+	for (i = 0; i < s->n_threads; i++)
+		moment->thread_of[i] = intern_thread(p, snapshot_string(s, s->threads[i]));
+	for (i = 0; i < s->n_stacks; i++) {
+		const struct snapshot_stack *stack = &s->stacks[i];
+		size_t first_frame = p->n_frames;
+
+		for (j = 0; j < stack->n_frames; j++)
+			add_frame(p, s, module_of, s->frames[stack->first_frame + j]);
+		moment->stack_of[i] = intern_stack(p, first_frame, stack->n_frames, stack->flags);
+	}
+	free(module_of);
+	return p->n_moments++;
+}
+
+uint64_t profile_interval_bytes(const struct snapshot *s, uint32_t level)
+{
+	if (s->info.interval_bytes > SAMPLE_INTERVAL_MAX >> level)
+		return SAMPLE_INTERVAL_MAX;
+	return s->info.interval_bytes << level;
+}
+
+struct aggregate profile_allocated(const struct snapshot *s, const struct snapshot_stack *stack)
+{
+	const struct snapshot_counters *c = &stack->allocated;
+	struct aggregate sum = { 0 };
+
+	sum.samples = (double)c->n;
+	sum.size_bytes = (double)c->S;
+	sum.bytes = (double)c->B;
+	sum.variance = ldexp((double)c->V, (int)s->info.variance_unit_log2);
+	sum.count = (double)c->C / SAMPLE_COUNT_UNIT;
+	return sum;
+}
+
+struct estimate_sample profile_sample(const struct snapshot *s, const struct heapspy_sample *sample)
+{
+	return (struct estimate_sample){
+		.size_bytes = HEAPSPY_SAMPLE_SIZE(sample),
+		.birth_interval_bytes =
+			profile_interval_bytes(s, HEAPSPY_SAMPLE_BIRTH_LEVEL(sample)),
+		.u = sample->u,
+	};
+}
+
+bool profile_self_test(const struct snapshot *s, double *estimatep, double *differencep)
+{
+	struct aggregate sum = { 0 };
+	double tolerance;
+	size_t i;
+
+	for (i = 0; i < s->n_stacks; i++) {
+		struct aggregate one = profile_allocated(s, &s->stacks[i]);
+
+		estimate_add(&sum, &one);
+	}
+	*estimatep = sum.bytes;
+	*differencep = 0;
+	if (sum.bytes < (double)s->info.bytes_seen)
+		*differencep = sum.bytes - (double)s->info.bytes_seen;
+	if (sum.bytes > (double)s->info.bytes_seen_end)
+		*differencep = sum.bytes - (double)s->info.bytes_seen_end;
+	tolerance = 4 * sqrt(sum.variance);
+	/*
+	 * An exact run has no variance, and still need not match to the byte: bytes_seen
+	 * counts one for a block of no bytes, and a block that a preempted thread has
+	 * counted may not be in the tables yet.
+	 */
+	if (profile_interval_bytes(s, s->info.level) <= 1)
+		tolerance = sum.samples + EXACT_TOLERANCE * (double)s->info.bytes_seen;
+	return fabs(*differencep) <= tolerance;
+}

@@ -1,0 +1,37 @@
+/*
+ * run_dir.h - the snapshots in a run directory, NNNNNN.hspy, by number.
+ */
+#ifndef HEAPSPY_ANALYZER_RUN_DIR_H
+#define HEAPSPY_ANALYZER_RUN_DIR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "analyzer/fail.h"
+#include "heapspy/snapshot.h"
+
+#define RUN_LABEL_BYTES 128
+
+struct run_entry {
+	char *path;
+	uint64_t number; /* from the file name */
+	struct heapspy_info info;
+	char label[RUN_LABEL_BYTES]; /* cut to fit */
+};
+
+struct run_dir {
+	struct run_entry *entries; /* readable ones, ascending by number */
+	size_t n_entries;
+	size_t n_unreadable;
+	struct fail first_failure; /* of these */
+};
+
+/*
+ * Lists the directory at path and peeks into each snapshot. A directory without
+ * a readable one is an error. run_dir_deinit() frees what is in *run.
+ */
+int run_dir_read(const char *path, struct run_dir *run, struct fail *f);
+
+void run_dir_deinit(struct run_dir *run);
+
+#endif

@@ -1,0 +1,236 @@
+/*
+ * source_frames.c - owns the way from addresses to named frames. Reading debug
+ * information is symbols/'s; which frames name a row is sites.c's.
+ */
+#include "analyzer/source_frames.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analyzer/alloc.h"
+
+/* Gives every distinct address of the wanted stacks a number. */
+static void number_addresses(
+	struct source_frames *sf, const bool *wanted, struct profile_frame **distinctp)
+{
+	const struct profile *p = sf->profile;
+	struct profile_frame *distinct = NULL;
+	struct content_index index;
+	size_t capacity = 0, i, j, n = 0, known;
+
+	content_index_init(&index);
+	for (i = 0; i < p->n_stacks; i++) {
+		const struct profile_frame *frames = profile_frames(p, &p->stacks[i]);
+
+		for (j = 0; j < p->stacks[i].n_frames && wanted[i]; j++) {
+			uint32_t *slot = &sf->address_of[p->stacks[i].first_frame + j];
+			uint64_t hash = content_index_hash(&index, &frames[j], sizeof(frames[j]));
+			uint64_t at = hash;
+
+			while (content_index_next(&index, hash, &at, &known))
+				if (!memcmp(&distinct[known], &frames[j], sizeof(frames[j])))
+					*slot = (uint32_t)known;
+			if (*slot != SOURCE_FRAMES_NONE)
+				continue;
+			distinct = alloc_room(distinct, n, &capacity, sizeof(*distinct));
+			distinct[n] = frames[j];
+			content_index_add(&index, hash, n);
+			*slot = (uint32_t)n++;
+		}
+	}
+	content_index_deinit(&index);
+	sf->n_addresses = n;
+	*distinctp = distinct;
+}
+
+static int add_module(struct source_frames *sf, uint32_t module)
+{
+	const struct profile_module *m = &sf->profile->modules[module];
+	struct symbol_module_ref ref = {
+		.path = m->path,
+		.build_id = m->build_id_bytes ? m->build_id : NULL,
+		.build_id_len = m->build_id_bytes,
+	};
+
+	if (sf->module_handles[module] < 0)
+		sf->module_handles[module] = symbols_add_module(sf->symbols, &ref);
+	return sf->module_handles[module];
+}
+
+static int resolve(struct source_frames *sf, const struct profile_frame *distinct)
+{
+	size_t i;
+
+	for (i = 0; i < sf->n_addresses; i++) {
+		uint32_t module = distinct[i].module;
+		int handle;
+
+		if (module == PROFILE_NO_MODULE)
+			continue;
+		handle = add_module(sf, module);
+		if (handle < 0 || symbols_request(sf->symbols, handle, distinct[i].vaddr) < 0)
+			return -1;
+	}
+	return symbols_resolve(sf->symbols);
+}
+
+/* The answers of fold_hides() by name and module; asking is not cheap. */
+struct hidden_cache {
+	struct content_index index;
+	struct hidden_entry {
+		const char *function;
+		uint32_t module;
+		bool hidden;
+	} * entries;
+	size_t n_entries, capacity;
+};
+
+static bool is_hidden(const struct source_frames *sf, struct hidden_cache *cache,
+	const struct symbol_frame *frame, uint32_t module)
+{
+	/* Without a name only the module counts: one answer for all its offsets. */
+	bool unnamed = !frame->file && !sf->fold_by_offset && strstr(frame->function, "+0x");
+	const char *function = unnamed ? "" : frame->function;
+	uint64_t hash, at;
+	struct hidden_entry *entry;
+	size_t known;
+
+	at = hash = content_index_hash(&cache->index, function, strlen(function));
+	while (content_index_next(&cache->index, hash, &at, &known)) {
+		entry = &cache->entries[known];
+		if (entry->module == module && !strcmp(entry->function, function))
+			return entry->hidden;
+	}
+	cache->entries = alloc_room(
+		cache->entries, cache->n_entries, &cache->capacity, sizeof(*cache->entries));
+	entry = &cache->entries[cache->n_entries];
+	entry->function = function;
+	entry->module = module;
+	entry->hidden = fold_hides(sf->fold, frame->function,
+		module == PROFILE_NO_MODULE ? NULL : sf->profile->modules[module].path);
+	content_index_add(&cache->index, hash, cache->n_entries++);
+	return entry->hidden;
+}
+
+static void look_up(struct source_frames *sf, const struct profile_frame *distinct)
+{
+	size_t i;
+
+	for (i = 0; i < sf->n_addresses; i++) {
+		struct source_address *address = &sf->addresses[i];
+		unsigned n = 1;
+
+		address->module = distinct[i].module;
+		if (address->module == PROFILE_NO_MODULE) {
+			snprintf(address->plain_name, sizeof(address->plain_name), "0x%llx",
+				(unsigned long long)distinct[i].vaddr);
+			address->plain.function = address->plain_name;
+			address->frames = &address->plain;
+		} else {
+			address->frames = symbols_lookup(sf->symbols,
+				sf->module_handles[address->module], distinct[i].vaddr, &n);
+		}
+		address->n_frames = n;
+		address->first_shown = SOURCE_FRAMES_UNKNOWN;
+	}
+}
+
+static void find_first_shown(
+	const struct source_frames *sf, struct hidden_cache *cache, struct source_address *address)
+{
+	uint32_t i;
+
+	if (address->first_shown != SOURCE_FRAMES_UNKNOWN)
+		return;
+	for (i = 0; i < address->n_frames; i++)
+		if (!is_hidden(sf, cache, &address->frames[i], address->module))
+			break;
+	address->first_shown = i < address->n_frames ? i : SOURCE_FRAMES_NONE;
+}
+
+/* Decides about frames that can name a stack, and leaves the callers alone. */
+static void mark_hidden(struct source_frames *sf, const bool *wanted)
+{
+	const struct profile *p = sf->profile;
+	struct hidden_cache cache = { 0 };
+	uint32_t j;
+	size_t i;
+
+	content_index_init(&cache.index);
+	for (i = 0; i < p->n_stacks; i++) {
+		const struct profile_stack *stack = &p->stacks[i];
+
+		for (j = 0; j < stack->n_frames && wanted[i]; j++) {
+			uint32_t at = sf->address_of[stack->first_frame + j];
+
+			find_first_shown(sf, &cache, &sf->addresses[at]);
+			if (sf->addresses[at].first_shown != SOURCE_FRAMES_NONE)
+				break;
+		}
+	}
+	content_index_deinit(&cache.index);
+	free(cache.entries);
+}
+
+int source_frames_init(struct source_frames *sf, const struct profile *p, const char *hide,
+	const bool *wanted, struct fail *f)
+{
+	struct profile_frame *distinct = NULL;
+	char error[200];
+	size_t i;
+	int rc;
+
+	memset(sf, 0, sizeof(*sf));
+	sf->profile = p;
+	sf->fold = fold_new(hide, error, sizeof(error));
+	if (!sf->fold)
+		return fail_set(f, EXIT_CODE_USAGE, "--hide: %s", error);
+	sf->fold_by_offset = hide && strcmp(hide, "none");
+	sf->symbols = symbols_new();
+	if (!sf->symbols) {
+		fold_free(sf->fold);
+		return fail_set(f, EXIT_CODE_OTHER, "out of memory for symbols");
+	}
+	sf->module_handles = alloc_array(p->n_modules, sizeof(*sf->module_handles));
+	for (i = 0; i < p->n_modules; i++)
+		sf->module_handles[i] = -1;
+	sf->address_of = alloc_array(p->n_frames, sizeof(*sf->address_of));
+	for (i = 0; i < p->n_frames; i++)
+		sf->address_of[i] = SOURCE_FRAMES_NONE;
+	number_addresses(sf, wanted, &distinct);
+	sf->addresses = alloc_array(sf->n_addresses, sizeof(*sf->addresses));
+	rc = resolve(sf, distinct);
+	if (rc == 0) {
+		look_up(sf, distinct);
+		mark_hidden(sf, wanted);
+	} else {
+		fail_set(f, EXIT_CODE_OTHER, "out of memory for symbols");
+	}
+	free(distinct);
+	if (rc < 0)
+		source_frames_deinit(sf);
+	return rc < 0 ? -1 : 0;
+}
+
+void source_frames_deinit(struct source_frames *sf)
+{
+	symbols_free(sf->symbols);
+	fold_free(sf->fold);
+	free(sf->module_handles);
+	free(sf->address_of);
+	free(sf->addresses);
+	memset(sf, 0, sizeof(*sf));
+}
+
+const char *source_frames_module_path(const struct source_frames *sf, uint32_t module)
+{
+	return module == PROFILE_NO_MODULE ? "" : sf->profile->modules[module].path;
+}
+
+const char *source_frames_base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash && slash[1] ? slash + 1 : path;
+}

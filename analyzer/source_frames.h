@@ -1,0 +1,70 @@
+/*
+ * source_frames.h - the frames of a profile as the source shows them: named,
+ * with inline frames unfolded, and marked where they fold into their caller.
+ *
+ * Works on whole profiles at once, because names of many addresses cost little
+ * more than one (symbols/symbols.h).
+ */
+#ifndef HEAPSPY_ANALYZER_SOURCE_FRAMES_H
+#define HEAPSPY_ANALYZER_SOURCE_FRAMES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "analyzer/content_index.h"
+#include "analyzer/profile.h"
+#include "analyzer/symbols/fold.h"
+#include "analyzer/symbols/symbols.h"
+
+#define SOURCE_FRAMES_NONE    UINT32_MAX
+#define SOURCE_FRAMES_UNKNOWN (UINT32_MAX - 1)
+
+/* One code address of the profile. */
+struct source_address {
+	const struct symbol_frame *frames; /* innermost first */
+	uint32_t n_frames;                 /* at least 1 */
+	/*
+	 * Innermost frame that does not fold; SOURCE_FRAMES_NONE: all do. Known from the leaf of
+	 * each wanted stack up to its first frame that does not; SOURCE_FRAMES_UNKNOWN beyond.
+	 */
+	uint32_t first_shown;
+	uint32_t module;           /* index into profile.modules, or PROFILE_NO_MODULE */
+	struct symbol_frame plain; /* the only frame of an address outside all modules */
+	char plain_name[24];
+};
+
+struct source_frames {
+	const struct profile *profile;
+	struct symbols *symbols;
+	int *module_handles; /* by profile module: handle in symbols; -1 not asked */
+	struct source_address *addresses;
+	size_t n_addresses;
+	uint32_t *address_of; /* by profile frame: index into addresses, or NONE */
+	struct fold *fold;
+	bool fold_by_offset; /* a pattern of the user's may match "module+0xoffset" */
+};
+
+/*
+ * Names the frames of the stacks that are set in wanted (by stack index). hide is that of
+ * fold_new(). Returns -1 with f filled when it is no regular expression or out of memory.
+ */
+int source_frames_init(struct source_frames *sf, const struct profile *p, const char *hide,
+	const bool *wanted, struct fail *f);
+
+void source_frames_deinit(struct source_frames *sf);
+
+/* The address of frame i (0 is the leaf) of a wanted stack. */
+static inline const struct source_address *source_frames_at(
+	const struct source_frames *sf, const struct profile_stack *stack, uint32_t i)
+{
+	return &sf->addresses[sf->address_of[stack->first_frame + i]];
+}
+
+/* Path of a module, "" without one. */
+const char *source_frames_module_path(const struct source_frames *sf, uint32_t module);
+
+/* Part of a path behind the last '/'. */
+const char *source_frames_base_name(const char *path);
+
+#endif

@@ -1,0 +1,329 @@
+"""heapspy diff on made-up snapshots whose every figure is known."""
+import json
+
+import pytest
+import scenario
+import snapshot_format as sf
+from scenario import B4K, MIB
+
+GOLDEN_TEXT = """\
+api (pid 4121)  0:01:00 -> 0:20:00   mean interval 512 KiB
+Live heap grew by 35.1 MiB (21.4..49.2), from 104 MiB to 139 MiB. RSS +20 MiB. 1 site grew, 1 shrank, 2 unchanged.
+
+       growth    95 % range    before     after  samples  where
+  +  55.2 MiB    45.2..66.5       0 B  55.2 MiB      110  api+0x2010
+  -  20.1 MiB  -27.3..-14.1  30.1 MiB    10 MiB       40  api+0x3020
+  ~ 2 sites within noise, together 0 B (-6.69..6.69 MiB)
+  = 35.1 MiB   sum of all sites
+"""
+GOLDEN_HINTS = """
+"Grew" is not "leaks": what is kept later as well: --third C.
+Stacks of one site: heapspy diff run --by site --focus 'api\\+0x2010'
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    return scenario.write_run(tmp_path / "run")
+
+
+def rows(heapspy, *words):
+    done = heapspy("diff", "--json", "-q", *words)
+    assert done.code == 0 and done.err == "", done.err
+    return json.loads(done.out)
+
+
+def test_golden_text(heapspy, run):
+    done = heapspy("diff", "run")
+    assert done.out == GOLDEN_TEXT + GOLDEN_HINTS
+    assert done.err == ("heapspy: 6 of 6 addresses in api have no symbols (build id 6d9e85cf): "
+                        "file not found\n")
+    assert done.code == 0
+
+
+def test_quiet_leaves_hints_and_warnings_out(heapspy, run):
+    done = heapspy("diff", "run", "-q")
+    assert (done.out, done.err) == (GOLDEN_TEXT, "")
+
+
+def test_json_says_the_same(heapspy, run):
+    report = rows(heapspy, "run")
+    assert report["schema"] == "heapspy.diff/1"
+    assert report["a"]["number"] == 1 and report["b"]["number"] == 3
+    assert report["b"]["wall_time"] == "2023-11-14T22:33:20.000Z"
+    assert (report["n_grew"], report["n_shrank"], report["n_noise"]) == (1, 1, 2)
+    names = [row["where"]["function"] for row in report["rows"]]
+    assert names[0] == "api+0x2010" and names[-1] == "api+0x3020" and len(names) == 4
+    first = report["rows"][0]
+    assert first["bytes"] == 110 * B4K and first["before"] == 0 and first["after"] == 110 * B4K
+    assert first["ci"][0] < first["bytes"] < first["ci"][1]
+    assert first["verdict"] == "grew" and report["rows"][-1]["verdict"] == "shrank"
+    assert first["samples"] == 110 and first["where"]["module"] == "/nowhere/bin/api"
+    assert [f["function"] for f in first["stacks"][0]["frames"]] == [
+        "api+0x2010", "api+0x1000", "api+0x100"]
+    assert sum(row["bytes"] for row in report["rows"]) == report["total"]["bytes"]
+    assert report["total"]["after"] - report["total"]["before"] == report["total"]["bytes"]
+
+
+def test_first_reference_case_of_the_statistics(heapspy, tmp_path):
+    """Six new blocks of 4096 bytes: D 3158032 [385604, 6859369], p .01255, hence significant."""
+    a = scenario.snapshot(1, scenario.MINUTE, [])
+    b = scenario.snapshot(2, 2 * scenario.MINUTE,
+                          [scenario.sample(i, 4096, 90 * 10**9, scenario.LEAK) for i in range(6)])
+    a.write(tmp_path / "a.hspy")
+    b.write(tmp_path / "b.hspy")
+    (row,) = rows(heapspy, "a.hspy", "b.hspy")["rows"]
+    assert abs(row["bytes"] - 3158032) <= 6
+    assert abs(row["ci"][0] - 385604) <= 20 and abs(row["ci"][1] - 6859369) <= 20
+    assert row["verdict"] == "grew"
+
+
+def test_nothing_changed(heapspy, run):
+    done = heapspy("diff", "run@1", "run@1")
+    assert done.out.splitlines()[1].startswith("No change seen (resolution +-1.83 MiB).")
+    assert len(done.out.splitlines()) == 2
+
+
+def test_reversed_order_is_swapped_and_said(heapspy, run):
+    done = heapspy("diff", "run@3", "run@1")
+    assert done.out.startswith(GOLDEN_TEXT)
+    assert "heapspy: A is later than B: they are compared the other way round\n" in done.err
+
+
+def test_rows_left_out_are_counted(heapspy, run):
+    done = heapspy("diff", "run", "-q", "-n", "1")
+    assert "api+0x3020" not in done.out
+    assert "  - 1 more site shrank, together 20.1 MiB (14.1..27.3); all rows: -n 0\n" in done.out
+    assert "= 35.1 MiB" in done.out
+    done = heapspy("diff", "run", "-q", "--min", "100MiB")
+    assert "  + 1 more site grew, together 55.2 MiB (45.2..66.5); all rows: -n 0 --min 0\n" in done.out
+    assert "where" not in done.out
+
+
+def test_stacks_below_rows(heapspy, run):
+    lines = heapspy("diff", "run", "-q", "--stacks", "2").out.splitlines()
+    at = next(i for i, line in enumerate(lines) if line.endswith("api+0x2010"))
+    assert lines[at + 1:at + 5] == ["    +55.2 MiB, 110 samples", "      api+0x2010", "      api+0x1000",
+                                    "      api+0x100"]
+    assert heapspy("diff", "run", "-q", "--by", "site").out.count("      api+0x1000\n") == 2
+
+
+def test_by_module_groups_before_statistics(heapspy, run):
+    report = rows(heapspy, "run", "--by", "module")
+    by_module = {row["where"]["module"]: row for row in report["rows"]}
+    api = by_module["/nowhere/bin/api"]
+    assert api["bytes"] == (110 - 40) * B4K and api["samples"] == 150
+    assert api["where"]["function"] is None
+    assert "  api\n" in heapspy("diff", "run", "-q", "--by", "module").out
+
+
+def test_third_keeps_what_is_still_live(heapspy, run):
+    report = rows(heapspy, "run@1", "run@2", "--third", "run@3")
+    (row,) = report["rows"]
+    assert row["bytes"] == 50 * B4K and row["samples_died"] == 0
+    assert report["third"]["number"] == 3
+    text = heapspy("diff", "-q", "run@1", "run@2", "--third", "run@3").out
+    assert "still live at 0:20:00" in text and "25.1 MiB (18.4..33.1) of what A to B allocated" in text
+    done = heapspy("diff", "run@2", "run@3", "--third", "run@1")
+    assert done.code == 2 and "C is before B" in done.err
+
+
+def test_focus_ignore_module(heapspy, run):
+    report = rows(heapspy, "run", "--focus", "libjson")
+    assert [row["where"]["function"] for row in report["rows"]] == ["libjson.so.1+0x4030"]
+    assert len(rows(heapspy, "run", "--ignore", "libjson")["rows"]) == 3
+    assert len(rows(heapspy, "run", "--module", "/lib/")["rows"]) == 1
+    assert "The matching part of the live heap" in heapspy("diff", "run", "--focus", "libjson").out
+    done = heapspy("diff", "run", "--focus", "libjsn.so+0x4030")
+    assert done.code == 3 and done.out == ""
+    assert done.err == ("heapspy: no samples match --focus 'libjsn.so+0x4030' (4 sites); similar: "
+                        "libjson.so.1+0x4030\n")
+    done = heapspy("diff", "run", "--focus", "(")
+    assert done.code == 2 and "--focus '(' is no regular expression" in done.err
+
+
+def test_exit_code_option(heapspy, run):
+    assert heapspy("diff", "run", "--exit-code").code == 1
+    assert heapspy("diff", "run@1", "run@1", "--exit-code").code == 0
+    assert heapspy("diff", "run", "--exit-code", "--focus", "0x3020").code == 0
+
+
+def test_output_file(heapspy, run, tmp_path):
+    done = heapspy("diff", "run", "-q", "-o", "out.txt", "--color", "auto")
+    assert (done.out, done.code) == ("", 0)
+    assert (tmp_path / "out.txt").read_text() == GOLDEN_TEXT
+    done = heapspy("diff", "run", "-q", "-o", "no/such/out.txt")
+    assert done.code == 4 and "cannot write 'no/such/out.txt'" in done.err
+    done = heapspy("diff", "run", "-q", "-o", "/dev/full")
+    assert done.code == 4 and "No space left" in done.err
+
+
+@pytest.mark.parametrize("columns", [80, 100, 200])
+def test_fits_the_terminal(heapspy, run, tmp_path, columns):
+    """On a terminal the table takes its width; long names lose their middle, places stay."""
+    done = heapspy.on_terminal(columns, "diff", "run", "-q", TERM="dumb")
+    table = done.out.splitlines()[3:6]
+    assert "growth" in table[0] and max(map(len, table)) <= columns
+    assert ("before" in table[0]) == (columns >= 100)
+
+
+def test_colors(heapspy, run):
+    colored = heapspy("diff", "run", "--color", "always")
+    assert "\033[1;31m+\033[0m" in colored.out and "\033[32m-\033[0m" in colored.out
+    assert "\033[2m~ 2 sites" in colored.out and colored.err.startswith("\033[33mheapspy: ")
+    # Nothing but colour was added.
+    plain = colored.out
+    for code in ("\033[1;31m", "\033[32m", "\033[2m", "\033[0m"):
+        plain = plain.replace(code, "")
+    assert plain == GOLDEN_TEXT + GOLDEN_HINTS
+    assert "\033" not in heapspy("diff", "run").out
+    assert "\033[1;31m" in heapspy("diff", "run", "--color=always", NO_COLOR="1").out
+
+
+def test_different_programs_and_processes(heapspy, run, tmp_path):
+    other = scenario.moments()[2]
+    other.info.update(comm="worker", pid=77, start_id=5)
+    other.write(tmp_path / "other.hspy")
+    done = heapspy("diff", "run@1", "other.hspy")
+    assert done.code == 3
+    assert done.err == ("heapspy: A and B are different programs (api, worker); compare them anyway with "
+                        "--force\n")
+    done = heapspy("diff", "run@1", "other.hspy", "--force")
+    assert done.code == 0 and "Different processes: nothing cancels" in done.out
+    report = rows(heapspy, "run@1", "other.hspy", "--force")
+    assert report["same_process"] is False
+    index = next(row for row in report["rows"] if row["where"]["function"] == "api+0x4041")
+    # One block of 64 MiB on each side: certain, so it cancels even here.
+    assert index["bytes"] == 0 and index["samples"] == 2
+    other.info.update(comm="api")
+    other.write(tmp_path / "other.hspy")
+    done = heapspy("diff", "run@1", "other.hspy")
+    assert done.code == 3 and "different processes of api (pid 4121 and 77)" in done.err
+    done = heapspy("diff", "run@1", "run@2", "--third", "other.hspy", "--force")
+    assert done.code == 3 and "--third needs three moments of one process" in done.err
+
+
+def test_exact_run(heapspy, tmp_path):
+    def exact(s):
+        s.info.update(interval_bytes=1, variance_unit_log2=0)
+        for stack in s.stacks:
+            stack.allocated = (100, 409600, 409600, 0, 102400)
+        s.info.update(bytes_seen=1638400, bytes_seen_end=1638400)
+
+    scenario.write_run(tmp_path / "run", exact)
+    done = heapspy("diff", "run", "-q")
+    assert "every allocation (exact)" in done.out
+    growth = next(line for line in done.out.splitlines() if line.endswith("api+0x2010"))
+    assert growth.split() == ["+", "440", "KiB", "exact", "0", "B", "440", "KiB", "110", "api+0x2010"]
+    row = rows(heapspy, "run")["rows"][0]
+    assert row["bytes"] == 110 * 4096 and row["ci"] == [row["bytes"]] * 2
+    assert heapspy("diff", "run").err.count("self test") == 0
+
+
+def test_thinned_run_lifts_both_sides(heapspy, run, tmp_path):
+    """B was thinned to 1 MiB: half of the samples are gone, and survivors still cancel."""
+    def keeps(sample):
+        p = [1 - pow(2.718281828459045, -sample.size / (512 * 1024 << level)) for level in (0, 1)]
+        return sample.u / 2**32 < p[1] / p[0]
+
+    a, b = scenario.moments()[:2]
+    survivors = [s for s in b.live if s.stack == scenario.CACHE]
+    b.info["level"] = 1
+    b.live = [s for s in b.live if keeps(s)]
+    for sample in b.live:
+        sample.level = 1
+    a.write(tmp_path / "a.hspy")
+    b.write(tmp_path / "b.hspy")
+    report = rows(heapspy, "a.hspy", "b.hspy")
+    assert report["interval_bytes"] == 1 << 20
+    cache = next(row for row in report["rows"] if row["where"]["function"] == "api+0x3020")
+    assert cache["samples_born"] == 0
+    assert cache["samples_died"] == sum(keeps(s) for s in a.live if s.stack == scenario.CACHE) - \
+        sum(keeps(s) for s in survivors)
+
+
+def test_not_interposed_is_said_instead_of_no_growth(heapspy, tmp_path):
+    scenario.write_run(tmp_path / "run", lambda s: s.info.update(flags=1, front_malloc="/usr/bin/api"))
+    done = heapspy("diff", "run")
+    assert done.code == 3 and done.out == ""
+    assert done.err.startswith(
+        "heapspy: not interposed: malloc of /usr/bin/api stands before heapspy's")
+    assert heapspy("diff", "run", "--force").code == 0
+
+
+def test_lost_samples_make_lower_bounds(heapspy, tmp_path):
+    def lose(s):
+        s.info["flags"] = 1 << 6
+        s.losses[2] = 17
+
+    scenario.write_run(tmp_path / "run", lose)
+    assert "17 samples were lost; figures are lower bounds" in heapspy("diff", "run").err
+    assert json.loads(heapspy("diff", "run", "--json").out)["a"]["lower_bound"] is True
+
+
+def test_failed_self_test_is_a_warning(heapspy, tmp_path):
+    def lie(s):
+        s.info.update(bytes_seen=3 * 400 * B4K, bytes_seen_end=3 * 400 * B4K)
+
+    scenario.write_run(tmp_path / "run", lie)
+    done = heapspy("diff", "run")
+    assert done.code == 0 and "fails its self test" in done.err
+
+
+def test_blocks_of_no_bytes_do_not_divide_by_zero(heapspy, tmp_path):
+    a = scenario.snapshot(1, scenario.MINUTE, [])
+    b = scenario.snapshot(2, 2 * scenario.MINUTE,
+                          [scenario.sample(i, 0, 90 * 10**9, scenario.LEAK) for i in range(3)])
+    a.write(tmp_path / "a.hspy")
+    b.write(tmp_path / "b.hspy")
+    report = rows(heapspy, "a.hspy", "b.hspy")
+    assert [row["bytes"] for row in report["rows"]] == [0]
+    assert heapspy("top", "b.hspy", "--metric", "objects").code == 0
+
+
+def test_names_cannot_steer_the_terminal(heapspy, tmp_path):
+    def rename(s):
+        s.info["comm"] = "api\033]0;x\007"
+        s.modules[0].path = "/nowhere/a\033[31m\nb"
+
+    scenario.write_run(tmp_path / "run", rename)
+    done = heapspy("diff", "run", "--stacks", "1")
+    assert done.code == 0
+    assert "\033" not in done.out + done.err and "\007" not in done.out
+    assert "api\\x1b]0;x\\x07 (pid 4121)" in done.out
+    assert json.loads(heapspy("diff", "run", "--json").out)["a"]["program"] == "api\033]0;x\007"
+
+
+def test_module_that_is_a_fifo_does_not_hang(heapspy, tmp_path):
+    import os
+    os.mkfifo(tmp_path / "fifo")
+    scenario.write_run(tmp_path / "run", lambda s: setattr(s.modules[0], "path", str(tmp_path / "fifo")))
+    assert heapspy("diff", "run").code == 0
+
+
+def test_big_run_reconciles(heapspy, tmp_path):
+    """Many stacks and sizes: rows sum up to the total in whole bytes, each verdict is counted."""
+    import random
+    rng = random.Random(7)
+    a = scenario.snapshot(1, scenario.MINUTE, [])
+    b = scenario.snapshot(2, 2 * scenario.MINUTE, [])
+    for s in (a, b):
+        s.stacks = [sf.Stack(i + 1, [sf.Frame(0x401001 + 32 * i, 1)]) for i in range(300)]
+        s.info.update(bytes_seen=0, bytes_seen_end=0)
+    old = [sf.Sample(16 * i, rng.choice((24, 4096, 3 * MIB)), i, rng.randint(1, 300), rng.getrandbits(32))
+           for i in range(3000)]
+    new = [sf.Sample(16 * i + 2**20, rng.choice((24, 4096, 3 * MIB)), 90 * 10**9, rng.randint(1, 30),
+                     rng.getrandbits(32)) for i in range(500)]
+    a.live, b.live = old, [s for s in old if rng.random() < .9] + new
+    a.write(tmp_path / "a.hspy")
+    b.write(tmp_path / "b.hspy")
+    report = rows(heapspy, "a.hspy", "b.hspy")
+    total = report["total"]
+    for key in ("bytes", "before", "after", "samples"):
+        assert sum(row[key] for row in report["rows"]) == total[key]
+    assert total["after"] - total["before"] == total["bytes"]
+    verdicts = [row["verdict"] for row in report["rows"]]
+    assert verdicts.count("grew") == report["n_grew"] > 0
+    assert verdicts == sorted(verdicts, key=["grew", "noise", "shrank"].index)
+    lows = [row["ci"][0] for row in report["rows"] if row["verdict"] == "grew"]
+    assert lows == sorted(lows, reverse=True)

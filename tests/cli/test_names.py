@@ -1,0 +1,144 @@
+"""Rows named from a real binary: function, file and line, inline frames, folded containers."""
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+import scenario
+import snapshot_format as sf
+
+SOURCE = """\
+#include <cstdlib>
+#include <string>
+#include <vector>
+static inline __attribute__((always_inline)) void *grow(unsigned n)
+{
+	return std::malloc(n);
+}
+extern "C" __attribute__((noinline)) void *session_open(unsigned n)
+{
+	void *volatile p = grow(n);
+	return p;
+}
+namespace cache {
+__attribute__((noinline)) void remember(std::vector<std::string> &v, const char *text)
+{
+	v.emplace_back(text);
+}
+}
+int main(int argc, char **argv)
+{
+	std::vector<std::string> v;
+	cache::remember(v, argv[0]);
+	return session_open(argc) == nullptr;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    """A C++ program, the call sites in it (function, called: address behind the call), its build id."""
+    place = tmp_path_factory.mktemp("program")
+    (place / "server.cc").write_text(SOURCE)
+    subprocess.run(["g++", "-g", "-O1", "-fno-inline-small-functions", "-Wl,--build-id=sha1", "-no-pie",
+                    "-o", "server", "server.cc"], cwd=place, check=True)
+    text = subprocess.run(["objdump", "-d", "--no-show-raw-insn", "-C", str(place / "server")],
+                          stdout=subprocess.PIPE, text=True, check=True).stdout
+    calls, function, callee = {}, None, None
+    for line in text.splitlines():
+        head = re.match(r"[0-9a-f]+ <(.*)>:$", line)
+        instruction = re.match(r"\s+([0-9a-f]+):\s+(.*)", line)
+        if head:
+            function, callee = head.group(1), None
+        elif instruction:
+            if callee:
+                calls.setdefault((function.split("(")[0], callee), int(instruction.group(1), 16))
+            call = re.match(r"call\s+[0-9a-f]+ <(.*)>", instruction.group(2))
+            callee = call and re.split(r"[@(+]", call.group(1))[0]
+    notes = subprocess.run(["readelf", "-n", str(place / "server")], stdout=subprocess.PIPE, text=True,
+                           check=True).stdout
+    build_id = bytes.fromhex(re.search(r"Build ID: ([0-9a-f]+)", notes).group(1))
+    return place / "server", calls, build_id
+
+
+@pytest.fixture
+def run(tmp_path, program):
+    path, calls, build_id = program
+    remember = next(address for (function, callee), address in calls.items()
+                    if function == "cache::remember")
+    container = [(callee, address) for (function, callee), address in calls.items()
+                 if function.startswith(("void std::", "std::")) and address]
+
+    def point(s):
+        s.modules[0] = sf.Module(1, str(path), 0x400000, 0x500000, 0, 1, build_id)
+        main = [sf.Frame(calls["main", "session_open"], 1)]
+        s.stacks[0].frames = [sf.Frame(calls["session_open", "malloc"], 1), *main]
+        inner = [sf.Frame(container[0][1], 1)] if container else []
+        s.stacks[1].frames = [*inner, sf.Frame(remember, 1), sf.Frame(calls["main", "cache::remember"], 1)]
+        s.stacks[2].frames[1:] = main
+        s.stacks[3].frames = [sf.Frame(calls["main", "session_open"], 1)]
+
+    return scenario.write_run(tmp_path / "run", point)
+
+
+def rows(heapspy, *words):
+    done = heapspy("diff", "--json", "run", *words)
+    assert done.code == 0, done.err
+    return json.loads(done.out)["rows"]
+
+
+def test_function_file_line_and_inlining(heapspy, run):
+    where = rows(heapspy)[0]["where"]
+    assert where["function"] == "grow" and where["file"].endswith("server.cc") and where["line"] == 6
+    assert where["inlined_into"] == "session_open"
+    frames = [(f["function"], f["line"], f["inlined"]) for f in rows(heapspy)[0]["stacks"][0]["frames"]]
+    assert frames == [("grow", 6, True), ("session_open", 10, False), ("main", 23, False)]
+    assert re.search(r"  grow +server\.cc:6  \(inlined into session_open\)$",
+                     heapspy("diff", "run").out, re.M)
+
+
+def test_containers_fold_into_their_caller(heapspy, run):
+    where = rows(heapspy)[-1]["where"]
+    assert where["function"].startswith("cache::remember(") and where["line"] == 16
+    text = heapspy("diff", "run").out
+    assert "cache::remember  " in text and "std::vector" not in text
+    assert "cache::remember(std::vector<" in heapspy("diff", "run", "--full-names").out
+
+
+def test_hide_folds_more_and_none_folds_nothing(heapspy, run):
+    assert rows(heapspy, "--hide", "^grow$")[0]["where"]["function"] == "session_open"
+    done = heapspy("diff", "run", "--hide", "(")
+    assert done.code == 2 and done.err.startswith("heapspy: --hide: ")
+    leaf = rows(heapspy, "--hide", "none")[-1]
+    assert leaf["where"]["function"] == leaf["stacks"][0]["frames"][0]["function"]
+
+
+def test_by_line_and_focus_by_file(heapspy, run):
+    assert {row["where"]["line"] for row in rows(heapspy, "--by", "line")} >= {6, 16}
+    assert len(rows(heapspy, "--focus", "server\\.cc")) == 4
+    done = heapspy("diff", "run", "--focus", "SesionOpen")
+    assert done.code == 3 and "similar: session_open" not in done.err
+    done = heapspy("diff", "run", "--focus", "cache::rember")
+    assert "similar: cache::remember" in done.err
+
+
+def test_warning_names_only_modules_that_matter(heapspy, run, program):
+    # libjson has no file, but no row of the table is named by it.
+    assert heapspy("diff", "run").err == ""
+    done = heapspy("top", "run")
+    assert done.err == ("heapspy: 1 of 1 addresses in libjson.so.1 have no symbols (build id 1122): "
+                        "file not found\n")
+
+
+def test_another_build_is_not_used(heapspy, run, program, tmp_path):
+    copy = tmp_path / "server"
+    shutil.copy(program[0], copy)
+
+    def replace(s):
+        s.modules[0].path = str(copy)
+
+    scenario.write_run(tmp_path / "run", replace)
+    done = heapspy("diff", "run")
+    assert "api" not in done.out.splitlines()[4] and "server+0x" in done.out
+    assert "addresses in server have no symbols" in done.err
