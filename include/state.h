@@ -38,7 +38,7 @@ enum state_chunk_kind {
 };
 
 struct state_chunk {
-	uint32_t kind;
+	uint32_t kind; /* 0 until the rest is right: released by state_map_add_chunk() */
 	uint32_t reserved;
 	uint64_t offset;
 	uint64_t bytes;
@@ -68,10 +68,10 @@ struct state_header {
 	uint32_t flags; /* HEAPSPY_INFO_*, what holds for the whole process */
 	uint32_t level; /* R = interval_bytes << level; only rises */
 	uint32_t thinning_lock;
-	uint32_t grow_lock; /* try-lock: one thread appends a table at a time */
+	uint32_t grow_lock; /* try-lock: who appends a table; see state_map_grow() */
 	uint64_t committed_bytes;
 	uint64_t used_bytes;
-	uint32_t n_chunks; /* release by chunk_append(), acquire by every walk */
+	uint32_t n_chunks; /* handed out; a chunk is there once its kind is */
 	uint32_t n_names;
 	uint32_t n_modules;
 	uint32_t n_thread_slots;

@@ -1,0 +1,116 @@
+/*
+ * stack_range.c - bounds of stacks, without asking libc: pthread_getattr_np
+ * allocates while it holds the lock that a second call from a hook waits for.
+ *
+ * Owns the question "is this page readable". Leaves to unwind.c what to read.
+ */
+#include <errno.h>
+#include "preload/stack_range.h"
+#include "preload/rawsys.h"
+
+/* The smallest page of the architecture: larger ones are only probed more often. */
+#define PAGE_BYTES 4096u
+
+/* A thread that is deeper than this on one stack is walked as a foreign one: slower, as right. */
+#define OWN_STACK_MAX_BYTES (64u << 20)
+
+#define KERNEL_SIGSET_BYTES 8
+#define SIG_NO_SUCH_HOW     (~0)
+
+/* The main thread's stack pointer at the program's start; of ld.so. */
+extern void *__libc_stack_end;
+
+static uintptr_t page_of(uintptr_t address)
+{
+	return address & ~(uintptr_t)(PAGE_BYTES - 1);
+}
+
+static bool page_readable(uintptr_t page)
+{
+	long result = rawsys(SYS_rt_sigprocmask, SIG_NO_SUCH_HOW, page, 0, KERNEL_SIGSET_BYTES);
+
+	/* EINVAL, and only it: a sandbox that refuses the call has not looked at the page. */
+	return result == -EINVAL;
+}
+
+/* Of the thread that loaded the library, which under LD_PRELOAD is the main one; constant. */
+static uintptr_t main_thread_pointer;
+
+static uintptr_t thread_pointer(void)
+{
+	uintptr_t value;
+
+	__asm__("movq %%fs:0, %0" : "=r"(value));
+	return value;
+}
+
+void stack_range_init(void)
+{
+	main_thread_pointer = thread_pointer();
+}
+
+/*
+ * Upper end of the thread's own stack. glibc puts a thread's descriptor, which
+ * is where the thread pointer leads, at the upper end of the stack that it
+ * makes or is given; only the main thread's is elsewhere.
+ */
+static uintptr_t own_top(void)
+{
+	uintptr_t pointer = thread_pointer();
+
+	return pointer == main_thread_pointer ? (uintptr_t)__libc_stack_end : pointer;
+}
+
+/* Extends the checked pages down to the one of sp. False: something unreadable lies between. */
+static bool check_down_to(struct stack_known *known, uintptr_t sp)
+{
+	uintptr_t wanted = page_of(sp);
+	uintptr_t page = known->checked ? known->checked : page_of(known->top - 1) + PAGE_BYTES;
+
+	/*
+	 * The unreadable page may have become stack meanwhile: the main thread's
+	 * grows. One call tells, where a scan would cost one a page each time.
+	 */
+	if (known->hole && !page_readable(known->hole))
+		return false;
+	known->hole = 0;
+	while (page > wanted) {
+		page -= PAGE_BYTES;
+		if (!page_readable(page)) {
+			known->hole = page;
+			return false;
+		}
+		known->checked = page;
+	}
+	return true;
+}
+
+void stack_range_open(struct stack_range *range, struct stack_known *known, uintptr_t lo)
+{
+	uintptr_t top = own_top();
+
+	*range = (struct stack_range){ .foreign = true };
+	/* Above the top the difference is a huge number. */
+	if (top - lo < 8 || top - lo > OWN_STACK_MAX_BYTES)
+		return;
+	if (top != known->top)
+		*known = (struct stack_known){ .top = top };
+	if ((known->checked && lo >= known->checked) || check_down_to(known, lo))
+		*range = (struct stack_range){ .lo = lo, .hi = top, .span = top - lo - 7 };
+}
+
+STACK_RANGE_NO_ASAN bool stack_range_load_foreign(
+	struct stack_range *range, uintptr_t address, uint64_t *valuep)
+{
+	typedef uint64_t __attribute__((may_alias)) any_word;
+
+	if (address & 7 || address < PAGE_BYTES)
+		return false;
+	if (page_of(address) != range->page) {
+		if (!page_readable(page_of(address)))
+			return false;
+		range->page = page_of(address);
+	}
+	*valuep = *(const any_word *)address;
+	return true;
+}

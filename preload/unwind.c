@@ -1,0 +1,499 @@
+/*
+ * unwind.c - the walk: rows from the cache, and the stack of the walk before.
+ *
+ * Owns the steps by row, the reuse and the dropping of own frames. A frame of
+ * rare shape makes it start again in unwind_slow.c.
+ */
+#include <string.h>
+#include "heapspy/snapshot.h"
+#include "preload/cfi_objects.h"
+#include "preload/cfi_rows.h"
+#include "preload/compiler.h"
+#include "preload/unwind.h"
+#include "preload/unwind_guess.h"
+#include "preload/unwind_slow.h"
+
+#define OWN_FRAMES_MAX 32
+/* A step whose effect two loads cannot check. */
+#define NO_BP_SLOT     UINTPTR_MAX
+
+#define WORD_MODULE_MASK ((uint64_t)HEAPSPY_MODULE_SERIAL_MAX << 48)
+
+/* Written by unwind_init() before the first walk. */
+static enum unwind_mode mode;
+
+/* Where a walk is. */
+struct position {
+	uintptr_t pc, sp, bp;
+	uint64_t exact; /* HEAPSPY_FRAME_EXACT or 0 */
+};
+
+enum step {
+	STEP_DONE,
+	STEP_END,   /* no caller: the stack is complete */
+	STEP_STUCK, /* a caller, but no way to it */
+	STEP_SLOW,  /* only the slow walk can */
+};
+
+/*
+ * A walk under way: slots [0, n) are its frames, remembered ones in [r, hi) may
+ * still be met. n <= r, or r >= hi.
+ */
+struct walk {
+	struct unwind_scratch *scratch;
+	struct stack_range range;
+	uint32_t generation;
+	unsigned depth_max;
+	unsigned n, r, hi;
+	unsigned n_foreign; /* frames before this one cannot be remembered */
+	uint32_t flags;
+	unsigned approx_from; /* valid with HEAPSPY_STACK_APPROX */
+};
+
+void unwind_init(enum unwind_mode wanted)
+{
+	stack_range_init();
+	cfi_rows_init();
+	mode = wanted;
+}
+
+bool unwind_cfi_available(void)
+{
+	return cfi_objects_available();
+}
+
+/* Goes to the caller by a row. The range changes when a signal frame leads to another stack. */
+static enum step step_by_row(struct walk *walk, uint64_t row, struct position *at)
+{
+	struct stack_range *range = &walk->range;
+	uint64_t cfa, pc, bp = at->bp;
+	uintptr_t sp = at->sp;
+
+	switch (row_kind(row)) {
+	case ROW_RSP:
+	case ROW_RBP:
+		cfa = (row_kind(row) == ROW_RSP ? sp : bp) + row_cfa_bytes(row);
+		if (row_bp_bytes(row) != 0 &&
+			!stack_range_load(range, cfa + row_bp_bytes(row), &bp))
+			return STEP_STUCK;
+		break;
+	case ROW_REALIGN:
+		if (!stack_range_load(range, at->bp + row_cfa_bytes(row), &cfa) ||
+			!stack_range_load(range, at->bp + row_bp_bytes(row), &bp))
+			return STEP_STUCK;
+		break;
+	case ROW_SIGNAL:
+		if (!stack_range_load(range, sp + ROW_SIGNAL_PC, &pc) ||
+			!stack_range_load(range, sp + ROW_SIGNAL_BP, &bp) ||
+			!stack_range_load(range, sp + ROW_SIGNAL_SP, &cfa))
+			return STEP_STUCK;
+		*at = (struct position){ pc, cfa, bp, HEAPSPY_FRAME_EXACT };
+		/* The handler may have had a stack of its own: nothing is known of the order. */
+		stack_range_open(range, &walk->scratch->stack, cfa - STACK_RANGE_RED_ZONE);
+		return STEP_DONE;
+	case ROW_END:
+		return STEP_END;
+	case ROW_SLOW:
+		return STEP_SLOW;
+	default:
+		return STEP_STUCK;
+	}
+	if (cfa <= sp || !stack_range_load(range, cfa - 8, &pc))
+		return STEP_STUCK;
+	*at = (struct position){ pc, cfa, bp, 0 };
+	stack_range_raise(range, cfa);
+	return STEP_DONE;
+}
+
+static inline bool by_frame_pointer(uint64_t row)
+{
+	return row_kind(row) == ROW_NO_CFI || row_kind(row) == ROW_OUTSIDE ||
+	       (mode == UNWIND_FP && row_kind(row) != ROW_END);
+}
+
+/* Goes to the caller by the frame pointer. */
+static HS_COLD bool step_by_guess(struct walk *walk, uint64_t row, struct position *at)
+{
+	enum guess_trust trust = GUESS_OBJECT;
+
+	if (mode == UNWIND_FP)
+		trust = GUESS_PLAIN;
+	else if (row_kind(row) == ROW_OUTSIDE)
+		trust = GUESS_OUTSIDE;
+	if (!unwind_guess_caller(&walk->range, trust, &at->pc, &at->sp, &at->bp))
+		return false;
+	at->exact = 0;
+	stack_range_raise(&walk->range, at->sp);
+	if (!(walk->flags & HEAPSPY_STACK_APPROX)) {
+		walk->flags |= HEAPSPY_STACK_APPROX;
+		walk->approx_from = walk->n;
+	}
+	return true;
+}
+
+/*
+ * The step by a row of the two most common shapes, on the thread's own stack.
+ * False: something else, or not in order; `at` is as it was, step_by_row() looks
+ * closer. *bp_slotp: where the caller's rbp was saved, 0 if it was not.
+ *
+ * What it did can be checked later by two loads (unchanged_until): the return
+ * address is right below the caller's sp, and no slot is below the frame's own.
+ */
+static inline __attribute__((always_inline)) bool step_common(
+	const struct stack_range *range, uint64_t row, struct position *at, uintptr_t *bp_slotp)
+{
+	int64_t bp_bytes = row_bp_bytes(row);
+	uint64_t bp = at->bp, cfa;
+	uintptr_t slot = 0;
+
+	if (HS_LIKELY(row_kind(row) == ROW_RSP))
+		cfa = at->sp + row_cfa_bytes(row);
+	else if (row_kind(row) == ROW_RBP)
+		cfa = at->bp + row_cfa_bytes(row);
+	else
+		return false;
+	if (cfa <= at->sp || cfa - 8 - range->lo >= range->span)
+		return false;
+	if (bp_bytes != 0) {
+		slot = cfa + bp_bytes;
+		if (slot < at->sp || slot - range->lo >= range->span)
+			return false;
+		bp = stack_range_word(slot);
+	}
+	*at = (struct position){ .pc = stack_range_word(cfa - 8), .sp = cfa, .bp = bp };
+	*bp_slotp = slot;
+	return true;
+}
+
+/* Leaves the frames of libheapspy.so itself behind. */
+static enum step skip_own(struct walk *walk, struct position *at)
+{
+	for (unsigned i = 0; i < OWN_FRAMES_MAX && cfi_objects_is_own(at->pc); i++) {
+		uint64_t row =
+			cfi_rows_find(at->pc | at->exact, walk->generation, &walk->scratch->work);
+		uintptr_t bp_slot;
+		enum step step = STEP_DONE;
+
+		if (!step_common(&walk->range, row, at, &bp_slot))
+			step = step_by_row(walk, row, at);
+		if (step != STEP_DONE)
+			return step;
+	}
+	return cfi_objects_is_own(at->pc) ? STEP_STUCK : STEP_DONE;
+}
+
+/* Remembered frames are left, and this is the stack they were on. */
+static inline bool may_meet(const struct walk *walk)
+{
+	return walk->r < walk->hi && walk->range.hi == walk->scratch->last_top;
+}
+
+/*
+ * Walks on while step_common() can, and stops at whatever is anything else, at
+ * a pc that is exact, and where a remembered frame may be met. This loop is the
+ * time of a fresh walk, so it keeps all it can in registers.
+ */
+static inline void walk_common(struct walk *walk, struct position *atp)
+{
+	struct unwind_scratch *scratch = walk->scratch;
+	const struct stack_range range = walk->range;
+	const bool can_meet = may_meet(walk);
+	const uintptr_t meet_sp =
+		can_meet ? range.hi - scratch->states[walk->r].sp_below : UINTPTR_MAX;
+	const unsigned limit = can_meet && walk->r < walk->depth_max ? walk->r : walk->depth_max;
+	const uint32_t generation = walk->generation;
+	struct position at = *atp;
+	unsigned n = walk->n;
+
+	if (at.exact || range.foreign)
+		return;
+	while (n < limit && at.sp < meet_sp &&
+		at.pc - UNWIND_PC_MIN < UNWIND_PC_MAX - UNWIND_PC_MIN) {
+		uint64_t row = cfi_rows_find(at.pc, generation, &scratch->work);
+		struct position here = at;
+		uintptr_t bp_slot;
+
+		if (!step_common(&range, row, &at, &bp_slot))
+			break;
+		scratch->words[n] = HEAPSPY_FRAME_MAKE(here.pc, row_module(row), 0);
+		scratch->states[n].sp_below = range.hi - here.sp;
+		scratch->states[n].bp_below = bp_slot ? (uint32_t)(range.hi - bp_slot) : 0;
+		scratch->states[n].bp = here.bp;
+		n++;
+	}
+	walk->n = n;
+	if (walk->r < n)
+		walk->r = n;
+	if (at.sp != atp->sp)
+		stack_range_raise(&walk->range, at.sp);
+	*atp = at;
+}
+
+/*
+ * The walk is at a frame of the same pc, sp and rbp as remembered frame r.
+ * Returns the last remembered frame that a walk from here would reach in just
+ * the same way: each return address and saved rbp on the way is where it was.
+ *
+ * Plain loads: these words were on this thread's own stack and above the sp
+ * that the walk is at now, see walk_common().
+ */
+static inline unsigned unchanged_until(const struct walk *walk, unsigned r)
+{
+	const struct unwind_scratch *scratch = walk->scratch;
+	const uintptr_t top = walk->range.hi;
+
+	for (; r + 1 < walk->hi; r++) {
+		const struct unwind_state *state = &scratch->states[r];
+
+		if (state->bp_below == UNWIND_STEP_ANEW)
+			break;
+		if (stack_range_word(top - state[1].sp_below - 8) !=
+			HEAPSPY_FRAME_PC(scratch->words[r + 1]))
+			break;
+		if (state->bp_below != 0 && stack_range_word(top - state->bp_below) != state[1].bp)
+			break;
+	}
+	return r;
+}
+
+/* Moves `n` frames between slots; overlap is allowed. */
+static void move_slots(struct unwind_scratch *scratch, unsigned to, unsigned from, unsigned n)
+{
+	memmove(&scratch->words[to], &scratch->words[from], n * sizeof(scratch->words[0]));
+	memmove(&scratch->states[to], &scratch->states[from], n * sizeof(scratch->states[0]));
+}
+
+/*
+ * Ends a walk whose frames are slots [0, n), followed by those of [r, hi). They
+ * become the remembered stack and the result.
+ */
+static unsigned finish(struct walk *walk, unsigned r, unsigned hi, bool ended)
+{
+	struct unwind_scratch *scratch = walk->scratch;
+	unsigned start = r - walk->n, n_frames = hi - start;
+
+	if (walk->n != 0)
+		move_slots(scratch, start, 0, walk->n);
+	scratch->frames = &scratch->words[start];
+	scratch->last_lo = start + walk->n_foreign;
+	scratch->last_hi = hi;
+	scratch->last_ended = ended;
+	scratch->last_valid = scratch->last_lo < hi && !walk->range.foreign;
+	scratch->last_top = walk->range.hi;
+	if (n_frames > walk->depth_max) {
+		walk->flags |= HEAPSPY_STACK_CUT;
+		n_frames = walk->depth_max;
+	}
+	return n_frames;
+}
+
+/*
+ * Is the walk at a remembered frame? Then takes over those that are as they
+ * were. True: all of them up to the outermost, which begin at walk->r now: the
+ * walk is over. Else `at` may have moved on.
+ */
+static bool meet(struct walk *walk, struct position *at)
+{
+	struct unwind_scratch *scratch = walk->scratch;
+	const uint32_t sp_below = walk->range.hi - at->sp;
+	unsigned r = walk->r, until;
+
+	while (r < walk->hi && scratch->states[r].sp_below > sp_below)
+		r++;
+	walk->r = r;
+	if (r >= walk->hi || scratch->states[r].sp_below != sp_below ||
+		scratch->states[r].bp != at->bp ||
+		((scratch->words[r] ^ (at->pc | at->exact)) & ~WORD_MODULE_MASK) != 0)
+		return false;
+	until = unchanged_until(walk, r);
+	if (until + 1 == walk->hi && scratch->last_ended)
+		return true;
+	if (until > r + walk->depth_max - walk->n)
+		until = r + walk->depth_max - walk->n;
+	if (until == r)
+		return false;
+	move_slots(scratch, walk->n, r, until - r);
+	walk->n += until - r;
+	walk->r = until;
+	*at = (struct position){
+		.pc = HEAPSPY_FRAME_PC(scratch->words[until]),
+		.sp = walk->range.hi - scratch->states[until].sp_below,
+		.bp = scratch->states[until].bp,
+	};
+	stack_range_raise(&walk->range, at->sp);
+	return false;
+}
+
+/* Writes the frame to slot n; a remembered one there cannot be met any more. */
+static void record(struct walk *walk, uint64_t row, const struct position *at)
+{
+	struct unwind_scratch *scratch = walk->scratch;
+
+	scratch->words[walk->n] = HEAPSPY_FRAME_MAKE(at->pc, row_module(row), at->exact);
+	scratch->states[walk->n] = (struct unwind_state){
+		.sp_below = walk->range.hi - at->sp,
+		.bp_below = UNWIND_STEP_ANEW,
+		.bp = at->bp,
+	};
+	walk->n++;
+	if (walk->r < walk->n)
+		walk->r = walk->n;
+	if (walk->range.foreign) {
+		walk->flags |= HEAPSPY_STACK_FOREIGN;
+		walk->n_foreign = walk->n;
+	}
+	if (row_kind(row) == ROW_SIGNAL)
+		walk->flags |= HEAPSPY_STACK_SIGNAL;
+	if (row_kind(row) == ROW_OUTSIDE && !(walk->flags & HEAPSPY_STACK_APPROX))
+		unwind_guess_learn(at->pc);
+}
+
+/* step_common() from the frame that was recorded last, so that it can be checked later. */
+static bool step_recorded(struct walk *walk, uint64_t row, struct position *at)
+{
+	uintptr_t bp_slot;
+
+	if (!step_common(&walk->range, row, at, &bp_slot))
+		return false;
+	walk->scratch->states[walk->n - 1].bp_below =
+		bp_slot ? (uint32_t)(walk->range.hi - bp_slot) : 0;
+	stack_range_raise(&walk->range, at->sp);
+	return true;
+}
+
+/* False: the slow walk must do it. Else the number of frames is in *n_framesp. */
+static bool walk_fast(struct walk *walk, unsigned *n_framesp)
+{
+	struct unwind_scratch *scratch = walk->scratch;
+	struct position at = {
+		.pc = scratch->registers[CFI_RIP],
+		.sp = scratch->registers[CFI_RSP],
+		.bp = scratch->registers[CFI_RBP],
+		.exact = HEAPSPY_FRAME_EXACT,
+	};
+	bool ended = false;
+	enum step step;
+
+	walk->generation = cfi_rows_generation();
+	if (scratch->last_valid && scratch->last_generation == walk->generation) {
+		walk->r = scratch->last_lo;
+		walk->hi = scratch->last_hi;
+	}
+	/*
+	 * From here on the slots are half old, half new. A siglongjmp() out of a
+	 * handler that interrupts the walk may leave them so for good.
+	 */
+	*(volatile bool *)&scratch->last_valid = false;
+	scratch->last_generation = walk->generation;
+	stack_range_open(&walk->range, &scratch->stack, at.sp);
+	step = skip_own(walk, &at);
+	stack_range_raise(&walk->range, at.sp);
+	while (step == STEP_DONE) {
+		uint64_t row;
+
+		if (mode == UNWIND_CFI)
+			walk_common(walk, &at);
+		if (at.pc < UNWIND_PC_MIN || at.pc >= UNWIND_PC_MAX) {
+			step = at.pc == 0 ? STEP_END : STEP_STUCK;
+			break;
+		}
+		if (may_meet(walk) && meet(walk, &at)) {
+			*n_framesp = finish(walk, walk->r, walk->hi, true);
+			return true;
+		}
+		if (walk->n == walk->depth_max) {
+			walk->flags |= HEAPSPY_STACK_CUT;
+			break;
+		}
+		row = cfi_rows_find(at.pc | at.exact, walk->generation, &scratch->work);
+		record(walk, row, &at);
+		if (by_frame_pointer(row))
+			step = step_by_guess(walk, row, &at) ? STEP_DONE : STEP_STUCK;
+		else if (!step_recorded(walk, row, &at))
+			step = step_by_row(walk, row, &at);
+		ended = step == STEP_END;
+	}
+	if (step == STEP_SLOW)
+		return false;
+	if (step == STEP_STUCK)
+		walk->flags |= HEAPSPY_STACK_TRUNCATED;
+	*n_framesp = finish(walk, UNWIND_SLOTS, UNWIND_SLOTS, ended);
+	return true;
+}
+
+/*
+ * The registers at one instruction of the function this is inlined in, whose
+ * own frame information leads from there to its caller.
+ */
+static inline __attribute__((always_inline)) void read_registers(uint64_t *registers)
+{
+	uint64_t pc;
+
+	__asm__ volatile("movq %%rbx, %c2(%1)\n\t"
+			 "movq %%rbp, %c3(%1)\n\t"
+			 "movq %%rsp, %c4(%1)\n\t"
+			 "movq %%r12, %c5(%1)\n\t"
+			 "movq %%r13, %c6(%1)\n\t"
+			 "movq %%r14, %c7(%1)\n\t"
+			 "movq %%r15, %c8(%1)\n\t"
+			 "leaq 0f(%%rip), %0\n\t"
+			 "movq %0, %c9(%1)\n"
+			 "0:"
+			 : "=&r"(pc)
+			 : "r"(registers), "i"(CFI_RBX * 8), "i"(CFI_RBP * 8), "i"(CFI_RSP * 8),
+			 "i"(CFI_R12 * 8), "i"(CFI_R13 * 8), "i"(CFI_R14 * 8), "i"(CFI_R15 * 8),
+			 "i"(CFI_RIP * 8)
+			 : "memory");
+}
+
+static __attribute__((noinline)) unsigned walk_from_registers(struct unwind_scratch *scratch,
+	unsigned depth_max, bool slow, uint32_t *flagsp, unsigned *approx_fromp)
+{
+	struct walk walk = {
+		.scratch = scratch,
+		.depth_max = depth_max < UNWIND_DEPTH_MAX ? depth_max : UNWIND_DEPTH_MAX,
+	};
+	unsigned n_frames = 0;
+
+	scratch->frames = scratch->words;
+	if (mode == UNWIND_OFF) {
+		walk.flags = HEAPSPY_STACK_TRUNCATED;
+	} else if (slow || !walk_fast(&walk, &n_frames)) {
+		scratch->frames = scratch->words;
+		scratch->last_valid = false;
+		walk.flags = 0;
+		n_frames =
+			unwind_slow_walk(scratch, walk.depth_max, &walk.flags, &walk.approx_from);
+	}
+	if (walk.approx_from >= n_frames)
+		walk.flags &= ~HEAPSPY_STACK_APPROX;
+	*approx_fromp = walk.flags & HEAPSPY_STACK_APPROX ? walk.approx_from : 0;
+	*flagsp = walk.flags;
+	return n_frames;
+}
+
+/*
+ * Not inlined, and not left by a jump into what it calls: the frame that the
+ * registers describe has to be there during the walk.
+ */
+__attribute__((noinline)) unsigned unwind_capture(struct unwind_scratch *scratch,
+	unsigned depth_max, uint32_t *flagsp, unsigned *approx_fromp)
+{
+	unsigned n_frames;
+
+	read_registers(scratch->registers);
+	n_frames = walk_from_registers(scratch, depth_max, false, flagsp, approx_fromp);
+	__asm__ volatile("" : "+r"(n_frames));
+	return n_frames;
+}
+
+__attribute__((noinline)) unsigned unwind_capture_slow(struct unwind_scratch *scratch,
+	unsigned depth_max, uint32_t *flagsp, unsigned *approx_fromp)
+{
+	unsigned n_frames;
+
+	read_registers(scratch->registers);
+	n_frames = walk_from_registers(scratch, depth_max, true, flagsp, approx_fromp);
+	__asm__ volatile("" : "+r"(n_frames));
+	return n_frames;
+}
