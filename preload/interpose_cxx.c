@@ -1,0 +1,251 @@
+/*
+ * interpose_cxx.c - owns C++'s operator new and delete, all forms. They must be
+ * interposed: behind jemalloc or tcmalloc the program's new is the allocator's
+ * own and never calls malloc.
+ *
+ * Three ways, chosen once, for all forms together:
+ *
+ *  DIRECT   The next definitions are a C++ runtime's, which would only call
+ *           malloc and free: plain forms go to the real malloc and free at once.
+ *           Out of memory, the runtime's new takes over (new_handler, bad_alloc).
+ *  COUNTED  The next definitions are an allocator's: sample here, then forward.
+ *  PLAIN    The program has replaced new or delete, so that forms it left alone
+ *           must reach its own: forward, and sample in the malloc below.
+ */
+#include <dlfcn.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include "preload/atomics.h"
+#include "preload/compiler.h"
+#include "preload/filter.h"
+#include "preload/real_alloc.h"
+#include "preload/recorder.h"
+#include "preload/thread_state.h"
+
+enum way { UNKNOWN, DIRECT, COUNTED, PLAIN };
+
+/* Forms of operator new and delete, by their mangled names. */
+enum form {
+	NEW,
+	NEW_ARRAY,
+	NEW_NOTHROW,
+	NEW_ARRAY_NOTHROW,
+	NEW_ALIGNED,
+	NEW_ARRAY_ALIGNED,
+	NEW_ALIGNED_NOTHROW,
+	NEW_ARRAY_ALIGNED_NOTHROW,
+	DELETE,
+	DELETE_ARRAY,
+	DELETE_SIZED,
+	DELETE_ARRAY_SIZED,
+	DELETE_NOTHROW,
+	DELETE_ARRAY_NOTHROW,
+	DELETE_ALIGNED,
+	DELETE_ARRAY_ALIGNED,
+	DELETE_SIZED_ALIGNED,
+	DELETE_ARRAY_SIZED_ALIGNED,
+	DELETE_ALIGNED_NOTHROW,
+	DELETE_ARRAY_ALIGNED_NOTHROW,
+	N_FORMS
+};
+
+static const char *const form_names[N_FORMS] = {
+	"_Znwm",
+	"_Znam",
+	"_ZnwmRKSt9nothrow_t",
+	"_ZnamRKSt9nothrow_t",
+	"_ZnwmSt11align_val_t",
+	"_ZnamSt11align_val_t",
+	"_ZnwmSt11align_val_tRKSt9nothrow_t",
+	"_ZnamSt11align_val_tRKSt9nothrow_t",
+	"_ZdlPv",
+	"_ZdaPv",
+	"_ZdlPvm",
+	"_ZdaPvm",
+	"_ZdlPvRKSt9nothrow_t",
+	"_ZdaPvRKSt9nothrow_t",
+	"_ZdlPvSt11align_val_t",
+	"_ZdaPvSt11align_val_t",
+	"_ZdlPvmSt11align_val_t",
+	"_ZdaPvmSt11align_val_t",
+	"_ZdlPvSt11align_val_tRKSt9nothrow_t",
+	"_ZdaPvSt11align_val_tRKSt9nothrow_t",
+};
+
+/* Written once by find_way(), before way; constant afterwards. */
+static void *next[N_FORMS];
+static enum way way;
+
+typedef void *(*new_function)(size_t, uintptr_t, uintptr_t);
+typedef void (*delete_function)(void *, uintptr_t, uintptr_t);
+
+static void *find_next(enum form form)
+{
+	static const char *const runtimes[] = { "libstdc++.so.6", "libc++abi.so.1", "libc++.so.1",
+		NULL };
+
+	return real_alloc_next_or_in(form_names[form], runtimes);
+}
+
+static bool reaches_us(enum form form)
+{
+	const char *object;
+
+	return real_alloc_reaches_us(form_names[form], &object);
+}
+
+static bool is_allocators(void *function)
+{
+	Dl_info there, allocator;
+
+	return function && dladdr(function, &there) &&
+	       dladdr((void *)real_alloc.malloc, &allocator) &&
+	       there.dli_fbase == allocator.dli_fbase;
+}
+
+static HS_COLD enum way find_way(void)
+{
+	uint8_t guard;
+	enum way found;
+	unsigned i;
+
+	real_alloc_resolve();
+	guard = thread_state_enter(); /* the loader's allocations are not the program's */
+	for (i = 0; i < N_FORMS; i++)
+		next[i] = find_next(i);
+	if (!reaches_us(NEW) || !reaches_us(DELETE))
+		found = PLAIN;
+	else
+		found = is_allocators(next[NEW]) ? COUNTED : DIRECT;
+	thread_state_leave(guard);
+	hs_store_release(&way, found);
+	return found;
+}
+
+static inline enum way the_way(void)
+{
+	enum way known = hs_load_acquire(&way);
+
+	return HS_LIKELY(known) ? known : find_way();
+}
+
+/* No memory: the runtime's own new calls the new_handler and throws, or returns NULL. */
+static HS_COLD void *new_failed(enum form form, size_t size, uintptr_t a, uintptr_t b)
+{
+	/* A runtime that was loaded after we looked. */
+	if (!next[form])
+		next[form] = find_next(form);
+	return next[form] ? ((new_function)next[form])(size, a, b) : NULL;
+}
+
+/* What a C++ runtime makes of a size: never 0, and a multiple of the alignment. */
+static void *direct_aligned(size_t size, size_t align)
+{
+	size = size ? size : 1;
+	if (align < sizeof(void *))
+		align = sizeof(void *);
+	if (size > SIZE_MAX - align)
+		return NULL;
+	return real_alloc.aligned_alloc(align, (size + align - 1) & ~(align - 1));
+}
+
+static inline bool is_aligned_form(enum form form)
+{
+	return form >= NEW_ALIGNED && form <= NEW_ARRAY_ALIGNED_NOTHROW;
+}
+
+static HS_COLD void *new_sampled(enum form form, size_t size, uintptr_t a, uintptr_t b)
+{
+	void *block;
+
+	if (hs_load_relaxed(&way) == COUNTED)
+		block = ((new_function)next[form])(size, a, b);
+	else if (is_aligned_form(form))
+		block = direct_aligned(size, a);
+	else
+		block = real_alloc.malloc(size ? size : 1);
+	recorder_allocated(block, size);
+	return block ? block : new_failed(form, size, a, b);
+}
+
+static inline __attribute__((always_inline)) void *new_form(
+	enum form form, size_t size, uintptr_t a, uintptr_t b)
+{
+	enum way w = the_way();
+	void *block;
+
+	if (HS_UNLIKELY(w == PLAIN))
+		return ((new_function)next[form])(size, a, b);
+	if (thread_state_countdown(size))
+		return new_sampled(form, size, a, b);
+	if (HS_UNLIKELY(w == COUNTED))
+		return ((new_function)next[form])(size, a, b);
+	block = is_aligned_form(form) ? direct_aligned(size, a)
+				      : real_alloc.malloc(size ? size : 1);
+	return HS_LIKELY(block) ? block : new_failed(form, size, a, b);
+}
+
+static HS_COLD void delete_sampled(enum form form, void *block, uintptr_t a, uintptr_t b)
+{
+	if (real_alloc_is_boot_block(block))
+		return;
+	recorder_freed(block);
+	if (way == DIRECT)
+		real_alloc.free(block);
+	else
+		((delete_function)next[form])(block, a, b);
+}
+
+static inline __attribute__((always_inline)) void delete_form(
+	enum form form, void *block, uintptr_t a, uintptr_t b)
+{
+	enum way w = the_way();
+
+	if (HS_UNLIKELY(w == PLAIN))
+		((delete_function)next[form])(block, a, b);
+	else if (HS_UNLIKELY(filter_test(block)))
+		delete_sampled(form, block, a, b);
+	else if (HS_LIKELY(w == DIRECT))
+		real_alloc.free(block);
+	else
+		((delete_function)next[form])(block, a, b);
+}
+
+#define NEW_FORM(symbol, form)                                                                     \
+	HS_EXPORT void *symbol(size_t size, uintptr_t a, uintptr_t b);                             \
+	HS_EXPORT void *symbol(size_t size, uintptr_t a, uintptr_t b)                              \
+	{                                                                                          \
+		return new_form(form, size, a, b);                                                 \
+	}
+
+#define DELETE_FORM(symbol, form)                                                                  \
+	HS_EXPORT void symbol(void *block, uintptr_t a, uintptr_t b);                              \
+	HS_EXPORT void symbol(void *block, uintptr_t a, uintptr_t b)                               \
+	{                                                                                          \
+		delete_form(form, block, a, b);                                                    \
+	}
+
+/*
+ * All forms take at most three words in registers. Passing on words that the
+ * caller never set is harmless, and keeps one body for all.
+ */
+NEW_FORM(_Znwm, NEW)
+NEW_FORM(_Znam, NEW_ARRAY)
+NEW_FORM(_ZnwmRKSt9nothrow_t, NEW_NOTHROW)
+NEW_FORM(_ZnamRKSt9nothrow_t, NEW_ARRAY_NOTHROW)
+NEW_FORM(_ZnwmSt11align_val_t, NEW_ALIGNED)
+NEW_FORM(_ZnamSt11align_val_t, NEW_ARRAY_ALIGNED)
+NEW_FORM(_ZnwmSt11align_val_tRKSt9nothrow_t, NEW_ALIGNED_NOTHROW)
+NEW_FORM(_ZnamSt11align_val_tRKSt9nothrow_t, NEW_ARRAY_ALIGNED_NOTHROW)
+DELETE_FORM(_ZdlPv, DELETE)
+DELETE_FORM(_ZdaPv, DELETE_ARRAY)
+DELETE_FORM(_ZdlPvm, DELETE_SIZED)
+DELETE_FORM(_ZdaPvm, DELETE_ARRAY_SIZED)
+DELETE_FORM(_ZdlPvRKSt9nothrow_t, DELETE_NOTHROW)
+DELETE_FORM(_ZdaPvRKSt9nothrow_t, DELETE_ARRAY_NOTHROW)
+DELETE_FORM(_ZdlPvSt11align_val_t, DELETE_ALIGNED)
+DELETE_FORM(_ZdaPvSt11align_val_t, DELETE_ARRAY_ALIGNED)
+DELETE_FORM(_ZdlPvmSt11align_val_t, DELETE_SIZED_ALIGNED)
+DELETE_FORM(_ZdaPvmSt11align_val_t, DELETE_ARRAY_SIZED_ALIGNED)
+DELETE_FORM(_ZdlPvSt11align_val_tRKSt9nothrow_t, DELETE_ALIGNED_NOTHROW)
+DELETE_FORM(_ZdaPvSt11align_val_tRKSt9nothrow_t, DELETE_ARRAY_ALIGNED_NOTHROW)

@@ -1,0 +1,186 @@
+/*
+ * lifecycle.c - owns the beginning, the forks and the end of the library's life
+ * in a process.
+ *
+ * Beginning. The first allocation may come from ld.so or from another library's
+ * constructor, long before ours. So the state is made by the first slow path
+ * that meets a libc that is ready (its environ is set), whoever that is; our
+ * constructor does it at the latest, because a program whose malloc stands
+ * before ours never calls us at all and must be told so.
+ *
+ * Fork. process_page is wiped in the child, the filter too: the child's hooks
+ * pass through until its own first sampled allocation makes a state. Blocks
+ * inherited from the parent are unknown there, and their frees are ignored.
+ *
+ * End. Our destructor runs before those of most libraries; hooks stay valid
+ * after it. Nothing is unmapped, ever.
+ */
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include "preload/atomics.h"
+#include "preload/compiler.h"
+#include "preload/filter.h"
+#include "preload/lifecycle.h"
+#include "preload/log.h"
+#include "preload/modules.h"
+#include "preload/process_state.h"
+#include "preload/rawsys.h"
+#include "preload/real_alloc.h"
+#include "preload/state/state_map.h"
+#include "preload/thread_state.h"
+#include "preload/unwind.h"
+#include "preload/cfi_rows.h"
+#include "preload/writer.h"
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
+struct process_page process_page;
+uint64_t filter_words[FILTER_WORDS] __attribute__((aligned(PROCESS_PAGE_BYTES)));
+
+struct options process_options;
+uint32_t process_generation;
+uint32_t process_seccomp;
+
+static struct process_facts facts;
+
+/* Written by the one thread that runs begin(); a forked child inherits DONE. */
+static enum { NOT_BEGUN, BEGINNING, PASSING, DONE } begun;
+
+bool lifecycle_is_passing_through(void)
+{
+	return hs_load_relaxed(&begun) == PASSING || hs_load_relaxed(&process_page.pass_through);
+}
+
+/* Why this process must be left alone, NULL if it need not. */
+static const char *refusal(void)
+{
+	if (getauxval(AT_SECURE))
+		return "the program runs with raised privileges";
+	if (real_alloc_is_defined("__asan_init") || real_alloc_is_defined("__tsan_init") ||
+		real_alloc_is_defined("__msan_init"))
+		return "a sanitizer replaces malloc";
+	if (process_options.children == CHILDREN_NONE &&
+		process_state_is_descendant(&process_options))
+		return "HEAPSPY_CHILDREN=none, and a parent is profiled";
+	return NULL;
+}
+
+static bool wipe_on_fork(void)
+{
+	return !rawsys(SYS_madvise, &process_page, sizeof(process_page), MADV_WIPEONFORK) &&
+	       !rawsys(SYS_madvise, filter_words, sizeof(filter_words), MADV_WIPEONFORK);
+}
+
+/* Everything that is done once an image, but for the state. */
+static HS_COLD bool begin(void)
+{
+	struct options_names names = { facts.comm, facts.host, (uint32_t)rawsys(SYS_getpid, 0) };
+	const char *why, *front;
+
+	process_state_read_facts(&facts);
+	options_read(&process_options, environ, names);
+	real_alloc_resolve();
+	strncpy(facts.next_malloc, real_alloc_next_object(), sizeof(facts.next_malloc) - 1);
+	if (!real_alloc_reaches_us("malloc", &front)) {
+		facts.flags |= HEAPSPY_INFO_NOT_INTERPOSED;
+		strncpy(facts.front_malloc, front, sizeof(facts.front_malloc) - 1);
+		log_verbose("not interposed: malloc of %s stands before heapspy's", front);
+	}
+	why = refusal();
+	if (!why && !wipe_on_fork())
+		why = "this kernel cannot wipe memory at a fork (4.14)";
+	if (why) {
+		log_verbose("passing through: %s", why);
+		return false;
+	}
+	thread_state_init();
+	unwind_init(process_options.frame_pointers ? UNWIND_FP : UNWIND_CFI);
+	if (!unwind_cfi_available())
+		log_verbose("no _dl_find_object (glibc 2.35): stacks by frame pointers only");
+	return true;
+}
+
+/* The state of this process image, or of this forked child. */
+static HS_COLD struct state_header *make_state(bool forked)
+{
+	struct state_header *state = NULL;
+
+	if (!forked || process_options.children == CHILDREN_ALL) {
+		if (forked) {
+			process_state_read_facts(&facts);
+			cfi_rows_flush(); /* rows name modules by the parent's serials */
+			modules_unload_seen();
+		}
+		state = process_state_create(
+			&process_options, &facts, forked ? HEAPSPY_INFO_FORK_CHILD : 0);
+	}
+	if (!state) {
+		hs_store_relaxed(&process_page.pass_through, 1);
+		return NULL;
+	}
+	hs_store_relaxed(&process_generation, hs_load_relaxed(&process_generation) + 1);
+	/* Pairs with lifecycle_state(). */
+	hs_store_release(&process_page.state, state);
+	return state;
+}
+
+HS_COLD struct state_header *lifecycle_state_or_make(void)
+{
+	struct state_header *state = lifecycle_state();
+	uint32_t unlocked = 0;
+	bool forked;
+
+	if (HS_LIKELY(state))
+		return state;
+	/* Before libc is ready there is no configuration: look again later. */
+	if (lifecycle_is_passing_through() || !environ || hs_load_relaxed(&process_seccomp) ||
+		!hs_cas_acq_rel(&process_page.making_state, &unlocked, 1))
+		return NULL;
+	forked = begun == DONE;
+	if (begun == NOT_BEGUN) {
+		begun = BEGINNING;
+		hs_store_release(&begun, begin() ? DONE : PASSING);
+	}
+	if (begun == DONE)
+		state = make_state(forked);
+	hs_store_release(&process_page.making_state, 0);
+	return state;
+}
+
+void lifecycle_set_seccomp(bool filtered)
+{
+	hs_store_relaxed(&process_seccomp, filtered);
+	state_map_freeze(filtered);
+}
+
+void lifecycle_exit(void)
+{
+	struct state_header *state = lifecycle_state();
+	uint32_t unwritten = 0;
+
+	/* A vfork child shares our memory, but it is not the one that profiles. */
+	if (!state || hs_load_relaxed(&process_seccomp) ||
+		(uint32_t)rawsys(SYS_getpid, 0) != state->pid ||
+		!hs_cas_acq_rel(&process_page.exit_written, &unwritten, 1))
+		return;
+	writer_exit(state);
+	process_state_unlink(&process_options, state);
+}
+
+void lifecycle_load(void)
+{
+	uint8_t guard;
+
+	real_alloc_resolve();
+	guard = thread_state_enter();
+	lifecycle_state_or_make();
+	/* What this thread allocated before the state was there does not count. */
+	hs_thread.gap = 0;
+	hs_thread.left = 0;
+	thread_state_leave(guard);
+	writer_after_load();
+}

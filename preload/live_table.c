@@ -1,0 +1,236 @@
+/*
+ * live_table.c - owns the tables of live samples inside the state. When a
+ * sample is made or dies, and what it weighs, is the recorder's business.
+ */
+#include "preload/atomics.h"
+#include "preload/compiler.h"
+#include "preload/filter.h"
+#include "preload/live_table.h"
+#include "preload/state/state_map.h"
+
+/* Buckets a probe looks at, at most: 16 * 8 slots. */
+#define PROBE_MAX 16
+
+/* Segments appended for one insert, at most: each finds new ones half as full. */
+#define GROWTHS_MAX 4
+
+uint64_t live_table_segment_bytes(uint64_t n_buckets)
+{
+	uint64_t head = sizeof(struct state_live_segment) + n_buckets;
+
+	return (head + 63) / 64 * 64 + n_buckets * sizeof(struct state_live_bucket);
+}
+
+void live_table_segment_init(void *segment, uint64_t bytes)
+{
+	struct state_live_segment *s = segment;
+	uint64_t n = 1;
+
+	while (live_table_segment_bytes(n * 2) <= bytes)
+		n *= 2;
+	s->n_buckets = n;
+	s->buckets = (sizeof(*s) + n + 63) / 64 * 64;
+}
+
+static struct state_live_bucket *buckets_of(struct state_live_segment *s)
+{
+	return (struct state_live_bucket *)((char *)s + s->buckets);
+}
+
+/* Fibonacci hashing of the filter index: neighbours spread, aliases stay together. */
+static uint64_t home_bucket(const struct state_live_segment *s, uint32_t index)
+{
+	return ((uint64_t)index * 0x9E3779B97F4A7C15ull >> 32) & (s->n_buckets - 1);
+}
+
+static bool insert_into(
+	struct state_live_segment *s, uint64_t address, const struct state_live_value *value)
+{
+	uint64_t b = home_bucket(s, filter_index((void *)address));
+	unsigned probe, i;
+
+	for (probe = 0; probe < PROBE_MAX; probe++, b = (b + 1) & (s->n_buckets - 1)) {
+		struct state_live_bucket *bucket = &buckets_of(s)[b];
+
+		for (i = 0; i < STATE_BUCKET_SLOTS; i++) {
+			uint64_t key = hs_load_relaxed(&bucket->key[i]);
+
+			if (key || !hs_cas_acq_rel(&bucket->key[i], &key, STATE_KEY_RESERVED))
+				continue;
+			bucket->value[i] = *value;
+			/* Pairs with the acquires of remove, thin and readers. */
+			hs_store_release(&bucket->key[i], address);
+			hs_add_relaxed(&s->count, 1);
+			return true;
+		}
+		hs_store_relaxed(&s->overflow[b], 1);
+		hs_fence_seq_cst(); /* the mark before a key further on can be found */
+	}
+	return false;
+}
+
+static bool has_room(struct state_live_segment *s)
+{
+	/* Relaxed: a little more or less than 75 % does no harm. */
+	return hs_load_relaxed(&s->count) < s->n_buckets * STATE_BUCKET_SLOTS / 4 * 3;
+}
+
+enum live_insert live_table_insert(
+	struct state_header *state, uint64_t address, const struct state_live_value *value)
+{
+	unsigned attempt;
+
+	for (attempt = 0; attempt < GROWTHS_MAX; attempt++) {
+		uint32_t i = state_n_chunks(state);
+		struct state_live_segment *s, *youngest = NULL;
+
+		while ((s = state_chunk_before(state, STATE_CHUNK_LIVE, &i))) {
+			if (!youngest)
+				youngest = s;
+			if (has_room(s) && insert_into(s, address, value))
+				return LIVE_INSERTED;
+		}
+		if (!youngest || !state_map_grow(state, STATE_CHUNK_LIVE,
+					 live_table_segment_bytes(youngest->n_buckets * 2),
+					 state->max_bytes / 16, live_table_segment_init))
+			return LIVE_FULL;
+	}
+	return LIVE_FULL;
+}
+
+/*
+ * Removal of a key seen in a slot. Returns true with the value when the caller
+ * now owns the death; false when the key went away or thinning took it over.
+ */
+static bool claim_and_clear(struct state_live_segment *s, struct state_live_bucket *bucket,
+	unsigned slot, uint64_t address, struct state_live_value *valuep, bool *foundp)
+{
+	uint64_t key = address;
+
+	*foundp = true;
+	if (hs_cas_acq_rel(&bucket->key[slot], &key, address | STATE_KEY_BUSY)) {
+		*valuep = bucket->value[slot];
+		hs_store_release(&bucket->key[slot], 0);
+		hs_sub_relaxed(&s->count, 1);
+		return true;
+	}
+	/* Only thinning can have it: nobody else may free this block. */
+	if (key == (address | STATE_KEY_BUSY) &&
+		hs_cas_acq_rel(&bucket->key[slot], &key, key | STATE_KEY_DEAD))
+		return false;
+	if (key == address) { /* thinning has just let go */
+		*foundp = false;
+		return false;
+	}
+	*foundp = key == (address | STATE_KEY_BUSY);
+	return false;
+}
+
+static bool remove_from(struct state_live_segment *s, uint64_t address,
+	struct state_live_value *valuep, bool *foundp)
+{
+	uint64_t b = home_bucket(s, filter_index((void *)address));
+	unsigned probe, i, again;
+
+	for (probe = 0; probe < PROBE_MAX; probe++, b = (b + 1) & (s->n_buckets - 1)) {
+		struct state_live_bucket *bucket = &buckets_of(s)[b];
+
+		for (i = 0; i < STATE_BUCKET_SLOTS; i++) {
+			uint64_t key = hs_load_acquire(&bucket->key[i]);
+
+			for (again = 0; again < 8 && STATE_KEY_ADDRESS(key) == address; again++) {
+				if (claim_and_clear(s, bucket, i, address, valuep, foundp))
+					return true;
+				if (*foundp)
+					return false;
+				key = hs_load_acquire(&bucket->key[i]);
+			}
+		}
+		if (!hs_load_acquire(&s->overflow[b]))
+			break;
+	}
+	*foundp = false;
+	return false;
+}
+
+bool live_table_remove(
+	struct state_header *state, uint64_t address, struct state_live_value *valuep)
+{
+	uint32_t i = state_n_chunks(state);
+	struct state_live_segment *s;
+	bool found = false;
+
+	while (!found && (s = state_chunk_before(state, STATE_CHUNK_LIVE, &i)))
+		if (remove_from(s, address, valuep, &found))
+			return true;
+	return false;
+}
+
+bool live_table_has_index(struct state_header *state, uint32_t index)
+{
+	uint32_t c = state_n_chunks(state);
+	struct state_live_segment *s;
+
+	while ((s = state_chunk_before(state, STATE_CHUNK_LIVE, &c))) {
+		uint64_t b = home_bucket(s, index);
+		unsigned probe, i;
+
+		for (probe = 0; probe < PROBE_MAX; probe++, b = (b + 1) & (s->n_buckets - 1)) {
+			struct state_live_bucket *bucket = &buckets_of(s)[b];
+
+			for (i = 0; i < STATE_BUCKET_SLOTS; i++) {
+				uint64_t key = hs_load_acquire(&bucket->key[i]);
+
+				if (STATE_KEY_ADDRESS(key) &&
+					filter_index((void *)STATE_KEY_ADDRESS(key)) == index)
+					return true;
+			}
+			if (!hs_load_acquire(&s->overflow[b]))
+				break;
+		}
+	}
+	return false;
+}
+
+static void thin_slot(struct state_header *state, struct state_live_segment *s, uint64_t *keyp,
+	struct state_live_value *value,
+	bool (*visit)(struct state_header *state, struct state_live_value *value),
+	void (*died)(struct state_header *state, const struct state_live_value *value))
+{
+	uint64_t key = hs_load_acquire(keyp), busy = key | STATE_KEY_BUSY;
+	uint64_t address = STATE_KEY_ADDRESS(key);
+	bool stays;
+
+	if (!key || key != address || !hs_cas_acq_rel(keyp, &key, busy))
+		return;
+	stays = visit(state, value);
+	if (stays && hs_cas_acq_rel(keyp, &busy, address))
+		return;
+	/* Either it does not stay, or it was freed under us: busy | DEAD. */
+	if (stays)
+		died(state, value);
+	hs_store_release(keyp, 0);
+	hs_sub_relaxed(&s->count, 1);
+	filter_remove(state, (void *)address, live_table_has_index);
+}
+
+void live_table_thin(struct state_header *state,
+	bool (*visit)(struct state_header *state, struct state_live_value *value),
+	void (*died)(struct state_header *state, const struct state_live_value *value))
+{
+	uint32_t c = state_n_chunks(state);
+	struct state_live_segment *s;
+
+	while ((s = state_chunk_before(state, STATE_CHUNK_LIVE, &c))) {
+		uint64_t b;
+		unsigned i;
+
+		for (b = 0; b < s->n_buckets; b++) {
+			struct state_live_bucket *bucket = &buckets_of(s)[b];
+
+			for (i = 0; i < STATE_BUCKET_SLOTS; i++)
+				thin_slot(
+					state, s, &bucket->key[i], &bucket->value[i], visit, died);
+		}
+	}
+}

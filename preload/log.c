@@ -1,0 +1,173 @@
+/*
+ * log.c - owns the library's few words on stderr. Formats by itself: printf may
+ * allocate and takes locks. Leaves what is worth saying to the callers.
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include "preload/atomics.h"
+#include "preload/compiler.h"
+#include "preload/log.h"
+#include "preload/rawsys.h"
+
+#define LINES_MAX 100
+
+static int verbose;
+static unsigned lines;
+
+struct text {
+	char *out;
+	size_t room, length;
+};
+
+static void put(struct text *t, char c)
+{
+	if (t->length < t->room)
+		t->out[t->length] = c;
+	t->length++;
+}
+
+static void put_string(struct text *t, const char *s)
+{
+	for (s = s ? s : "(none)"; *s; s++)
+		put(t, *s);
+}
+
+static void put_unsigned(struct text *t, uint64_t v)
+{
+	char digits[20];
+	int n = 0;
+
+	do
+		digits[n++] = (char)('0' + v % 10);
+	while (v /= 10);
+	while (n)
+		put(t, digits[--n]);
+}
+
+static void put_errno(struct text *t, int error)
+{
+	static const struct {
+		int error;
+		const char *text;
+	} known[] = {
+		{ EACCES, "permission denied" },
+		{ EAGAIN, "resource limit reached" },
+		{ EEXIST, "exists already" },
+		{ EFAULT, "no memory behind it" },
+		{ EFBIG, "over the file size limit" },
+		{ EINVAL, "not supported here" },
+		{ ENODEV, "not supported here" },
+		{ ENOENT, "does not exist" },
+		{ ENOMEM, "out of memory" },
+		{ ENOSPC, "no space left" },
+		{ ENOSYS, "not supported by the kernel" },
+		{ ENOTDIR, "not a directory" },
+		{ EPERM, "not permitted" },
+		{ EROFS, "read-only file system" },
+		{ ELOOP, "a symbolic link" },
+		{ EBUSY, "busy" },
+	};
+	unsigned i;
+
+	error = error < 0 ? -error : error;
+	for (i = 0; i < HS_ARRAY_SIZE(known); i++)
+		if (known[i].error == error) {
+			put_string(t, known[i].text);
+			return;
+		}
+	put_string(t, "error ");
+	put_unsigned(t, (uint64_t)error);
+}
+
+size_t log_vformat(char *out, size_t bytes, const char *format, va_list ap)
+{
+	struct text t = { out, bytes ? bytes - 1 : 0, 0 };
+
+	for (; *format; format++) {
+		if (*format != '%') {
+			put(&t, *format);
+			continue;
+		}
+		switch (*++format) {
+		case 's':
+			put_string(&t, va_arg(ap, const char *));
+			break;
+		case 'u':
+			put_unsigned(&t, va_arg(ap, unsigned));
+			break;
+		case 'l':
+			format++;
+			put_unsigned(&t, va_arg(ap, uint64_t));
+			break;
+		case 'd': {
+			int v = va_arg(ap, int);
+
+			if (v < 0)
+				put(&t, '-');
+			put_unsigned(&t, v < 0 ? 0u - (unsigned)v : (unsigned)v);
+			break;
+		}
+		case 'e':
+			put_errno(&t, va_arg(ap, int));
+			break;
+		case 'c':
+			put(&t, (char)va_arg(ap, int));
+			break;
+		default:
+			put(&t, *format);
+		}
+	}
+	if (bytes)
+		out[t.length < t.room ? t.length : t.room] = '\0';
+	return t.length;
+}
+
+size_t log_format(char *out, size_t bytes, const char *format, ...)
+{
+	va_list ap;
+	size_t n;
+
+	va_start(ap, format);
+	n = log_vformat(out, bytes, format, ap);
+	va_end(ap);
+	return n;
+}
+
+static void write_line(const char *format, va_list ap)
+{
+	static const char prefix[] = "heapspy: ";
+	char line[320];
+	size_t n = sizeof(prefix) - 1;
+
+	__builtin_memcpy(line, prefix, n);
+	n += log_vformat(line + n, sizeof(line) - n, format, ap);
+	if (n > sizeof(line) - 1)
+		n = sizeof(line) - 1;
+	line[n] = '\n';
+	rawsys(SYS_write, 2, line, n + 1);
+}
+
+void log_line(const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	write_line(format, ap);
+	va_end(ap);
+}
+
+void log_verbose(const char *format, ...)
+{
+	va_list ap;
+
+	if (!verbose || hs_add_relaxed(&lines, 1) >= LINES_MAX)
+		return;
+	va_start(ap, format);
+	write_line(format, ap);
+	va_end(ap);
+}
+
+void log_set_verbose(int on)
+{
+	verbose = on;
+}

@@ -1,0 +1,293 @@
+/*
+ * options.c - owns the table of HEAPSPY_* variables and the parsing of their
+ * values. What a value means for the library is decided where it is used.
+ */
+#include <string.h>
+#include "preload/compiler.h"
+#include "preload/log.h"
+#include "preload/options.h"
+#include "preload/rawsys.h"
+
+typedef bool (*parse_function)(struct options *o, const char *value, struct options_names names);
+
+static bool parse_number(const char **sp, uint64_t *valuep)
+{
+	const char *s = *sp;
+	uint64_t v = 0;
+
+	if (*s < '0' || *s > '9')
+		return false;
+	for (; *s >= '0' && *s <= '9'; s++) {
+		if (v > (UINT64_MAX - 9) / 10)
+			return false;
+		v = v * 10 + (uint64_t)(*s - '0');
+	}
+	*sp = s;
+	*valuep = v;
+	return true;
+}
+
+struct unit {
+	const char *name;
+	uint64_t factor;
+};
+
+/* A number and one of the units; "" among them makes the unit optional. */
+static bool parse_with_unit(
+	const char *s, const struct unit *units, unsigned n_units, uint64_t *valuep)
+{
+	uint64_t v;
+	unsigned i;
+
+	if (!parse_number(&s, &v))
+		return false;
+	for (i = 0; i < n_units; i++)
+		if (!strcmp(s, units[i].name))
+			return !__builtin_mul_overflow(v, units[i].factor, valuep);
+	return false;
+}
+
+static bool parse_size(const char *s, uint64_t low, uint64_t high, uint64_t *valuep)
+{
+	static const struct unit units[] = { { "", 1 }, { "B", 1 }, { "k", 1 << 10 },
+		{ "K", 1 << 10 }, { "KiB", 1 << 10 }, { "M", 1 << 20 }, { "MiB", 1 << 20 },
+		{ "G", 1 << 30 }, { "GiB", 1 << 30 } };
+	uint64_t v;
+
+	if (!parse_with_unit(s, units, HS_ARRAY_SIZE(units), &v) || v < low || v > high)
+		return false;
+	*valuep = v;
+	return true;
+}
+
+/* Index of value in the NULL-terminated list of words, -1 if it is not there. */
+static int parse_word(const char *value, const char *const *words)
+{
+	int i;
+
+	for (i = 0; words[i]; i++)
+		if (!strcmp(value, words[i]))
+			return i;
+	return -1;
+}
+
+static bool set_sample(struct options *o, const char *v, struct options_names names)
+{
+	return parse_size(v, 1, 1ull << 40, &o->sample_bytes);
+}
+
+static bool set_interval(struct options *o, const char *v, struct options_names names)
+{
+	static const struct unit units[] = { { "ms", 1000000 }, { "s", 1000000000 },
+		{ "", 1000000000 }, { "m", 60000000000 }, { "min", 60000000000 },
+		{ "h", 3600000000000 } };
+	uint64_t ns;
+
+	if (!parse_with_unit(v, units, HS_ARRAY_SIZE(units), &ns) || (ns && ns < 10000000) ||
+		ns > 365ull * 86400 * 1000000000)
+		return false;
+	o->interval_ns = ns;
+	return true;
+}
+
+static bool set_writer(struct options *o, const char *v, struct options_names names)
+{
+	static const char *const words[] = { "auto", "thread", "inline", "off", NULL };
+	int i = parse_word(v, words);
+
+	if (i >= 0)
+		o->writer = (enum options_writer)i;
+	return i >= 0;
+}
+
+static bool set_unwind(struct options *o, const char *v, struct options_names names)
+{
+	static const char *const words[] = { "cfi", "fp", NULL };
+	int i = parse_word(v, words);
+
+	o->frame_pointers = i == 1;
+	return i >= 0;
+}
+
+static bool set_depth(struct options *o, const char *v, struct options_names names)
+{
+	uint64_t depth;
+
+	if (!parse_number(&v, &depth) || *v || depth < 1 || depth > 256)
+		return false;
+	o->depth = (unsigned)depth;
+	return true;
+}
+
+static bool set_state(struct options *o, const char *v, struct options_names names)
+{
+	if (!strcmp(v, "anon")) {
+		o->state_anon = true;
+		return true;
+	}
+	if (v[0] != '/' || strlen(v) >= sizeof(o->state_dir))
+		return false;
+	strcpy(o->state_dir, v);
+	return true;
+}
+
+static bool set_state_max(struct options *o, const char *v, struct options_names names)
+{
+	return parse_size(v, 256 << 10, 8ull << 30, &o->state_max_bytes);
+}
+
+static bool set_children(struct options *o, const char *v, struct options_names names)
+{
+	static const char *const words[] = { "all", "exec", "none", NULL };
+	int i = parse_word(v, words);
+
+	if (i >= 0)
+		o->children = (enum options_children)i;
+	return i >= 0;
+}
+
+static bool set_start(struct options *o, const char *v, struct options_names names)
+{
+	static const char *const words[] = { "on", "off", NULL };
+	int i = parse_word(v, words);
+
+	o->start_off = i == 1;
+	return i >= 0;
+}
+
+static bool set_verbose(struct options *o, const char *v, struct options_names names)
+{
+	static const char *const words[] = { "0", "1", NULL };
+	int i = parse_word(v, words);
+
+	o->verbose = i == 1;
+	return i >= 0;
+}
+
+/* Appends text to out with '/' made harmless; false when it does not fit. */
+static bool append(char *out, size_t bytes, size_t *lengthp, const char *text)
+{
+	for (; *text; text++) {
+		if (*lengthp + 1 >= bytes)
+			return false;
+		out[(*lengthp)++] = *text == '/' ? '_' : *text;
+	}
+	out[*lengthp] = '\0';
+	return true;
+}
+
+static bool set_dir(struct options *o, const char *v, struct options_names names)
+{
+	char number[24];
+	size_t n = 0;
+	bool fits = *v != '\0';
+
+	log_format(number, sizeof(number), "%u", names.pid);
+	for (; fits && *v; v++) {
+		if (*v != '%') {
+			fits = n + 1 < sizeof(o->dir);
+			if (fits)
+				o->dir[n++] = *v;
+			continue;
+		}
+		switch (*++v) {
+		case 'p':
+			fits = append(o->dir, sizeof(o->dir), &n, number);
+			break;
+		case 'c':
+			fits = append(o->dir, sizeof(o->dir), &n, names.comm);
+			break;
+		case 'h':
+			fits = append(o->dir, sizeof(o->dir), &n, names.host);
+			break;
+		case '%':
+			fits = append(o->dir, sizeof(o->dir), &n, "%");
+			break;
+		default:
+			fits = false;
+		}
+	}
+	o->dir[fits ? n : 0] = '\0';
+	return fits;
+}
+
+static const struct {
+	const char *name;
+	parse_function parse;
+	const char *expected;
+} variables[] = {
+	/* First, because the others speak through it. */
+	{ "HEAPSPY_VERBOSE", set_verbose, "0 or 1" },
+	{ "HEAPSPY_DIR", set_dir, "a path of up to 500 bytes; %p pid, %c command, %h host, %%" },
+	{ "HEAPSPY_SAMPLE", set_sample, "bytes such as 512KiB, 64KiB or 1" },
+	{ "HEAPSPY_INTERVAL", set_interval, "a time such as 60s, 250ms, 5m, or 0 for never" },
+	{ "HEAPSPY_WRITER", set_writer, "auto, thread, inline or off" },
+	{ "HEAPSPY_UNWIND", set_unwind, "cfi or fp" },
+	{ "HEAPSPY_DEPTH", set_depth, "a number of frames from 1 to 256" },
+	{ "HEAPSPY_STATE", set_state, "an absolute directory on tmpfs, or anon" },
+	{ "HEAPSPY_STATE_MAX", set_state_max, "a size from 256KiB to 8GiB" },
+	{ "HEAPSPY_CHILDREN", set_children, "all, exec or none" },
+	{ "HEAPSPY_START", set_start, "on or off" },
+};
+
+static const char *value_of(char **environ_at_start, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (; environ_at_start && *environ_at_start; environ_at_start++)
+		if (!strncmp(*environ_at_start, name, n) && (*environ_at_start)[n] == '=')
+			return *environ_at_start + n + 1;
+	return NULL;
+}
+
+static void warn_of_unknown(char **environ_at_start)
+{
+	unsigned i;
+
+	for (; environ_at_start && *environ_at_start; environ_at_start++) {
+		const char *entry = *environ_at_start;
+
+		if (strncmp(entry, "HEAPSPY_", 8) || !strncmp(entry, "HEAPSPY_TEST_", 13))
+			continue;
+		for (i = 0; i < HS_ARRAY_SIZE(variables); i++) {
+			size_t n = strlen(variables[i].name);
+
+			if (!strncmp(entry, variables[i].name, n) && entry[n] == '=')
+				break;
+		}
+		if (i == HS_ARRAY_SIZE(variables))
+			log_verbose("%s: no such variable; ignored", entry);
+	}
+}
+
+void options_read(struct options *o, char **environ_at_start, struct options_names names)
+{
+	const char *value;
+	unsigned i;
+	long n;
+
+	memset(o, 0, sizeof(*o));
+	o->sample_bytes = 512 << 10;
+	o->interval_ns = 60ull * 1000000000;
+	o->state_max_bytes = 32 << 20;
+	o->depth = 128;
+	strcpy(o->state_dir, "/dev/shm");
+	strcpy(o->tmpdir, "/tmp");
+
+	value = value_of(environ_at_start, "TMPDIR");
+	if (value && value[0] == '/' && strlen(value) < sizeof(o->tmpdir))
+		strcpy(o->tmpdir, value);
+	n = rawsys(SYS_getcwd, o->cwd, sizeof(o->cwd));
+	if (n <= 0 || o->cwd[0] != '/')
+		o->cwd[0] = '\0';
+
+	for (i = 0; i < HS_ARRAY_SIZE(variables); i++) {
+		value = value_of(environ_at_start, variables[i].name);
+		if (value && !variables[i].parse(o, value, names))
+			log_line("%s='%s' cannot be used: expected %s; the default serves",
+				variables[i].name, value, variables[i].expected);
+		if (i == 0)
+			log_set_verbose(o->verbose);
+	}
+	warn_of_unknown(environ_at_start);
+}

@@ -1,0 +1,249 @@
+/*
+ * process_state.c - owns the naming of state files and the first filling of a
+ * state. When one is made is decided in lifecycle.c; how it grows, in state/.
+ */
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include "preload/clock.h"
+#include "preload/live_table.h"
+#include "preload/log.h"
+#include "preload/process_state.h"
+#include "preload/rawsys.h"
+#include "preload/stack_table.h"
+#include "preload/state/state_map.h"
+#include "sample_math.h"
+
+#define FIRST_LIVE_BUCKETS 64
+#define FIRST_INDEX_SLOTS  512
+#define FIRST_MODULES      64
+#define FIRST_THREADS      64
+#define NAMES              64
+#define TICKS              128
+#define ANCESTORS_MAX      64
+
+/* The start of a small file, NUL-terminated; its length, 0 when it cannot be read. */
+static size_t read_file(const char *path, char *out, size_t bytes)
+{
+	long fd = rawsys(SYS_open, path, O_RDONLY | O_CLOEXEC), n;
+
+	out[0] = '\0';
+	if (fd < 0)
+		return 0;
+	n = rawsys(SYS_read, fd, out, bytes - 1);
+	rawsys(SYS_close, fd);
+	if (n < 0)
+		n = 0;
+	out[n] = '\0';
+	return (size_t)n;
+}
+
+static void read_boot_id(uint8_t out[16])
+{
+	char text[64];
+	unsigned digits = 0;
+	const char *p;
+
+	read_file("/proc/sys/kernel/random/boot_id", text, sizeof(text));
+	for (p = text; *p && digits < 32; p++) {
+		int v = *p >= '0' && *p <= '9'   ? *p - '0'
+			: *p >= 'a' && *p <= 'f' ? *p - 'a' + 10
+						 : -1;
+
+		if (v < 0)
+			continue;
+		out[digits / 2] = (uint8_t)(out[digits / 2] << 4 | v);
+		digits++;
+	}
+}
+
+void process_state_read_facts(struct process_facts *facts)
+{
+	struct utsname names;
+	size_t n;
+	long ret;
+
+	n = read_file("/proc/self/comm", facts->comm, sizeof(facts->comm));
+	if (n && facts->comm[n - 1] == '\n')
+		facts->comm[n - 1] = '\0';
+	if (!facts->comm[0])
+		strcpy(facts->comm, "unknown");
+	if (!rawsys(SYS_uname, &names)) {
+		memcpy(facts->host, names.nodename, sizeof(facts->host) - 1);
+		facts->host[sizeof(facts->host) - 1] = '\0';
+	}
+	ret = rawsys(SYS_readlink, "/proc/self/exe", facts->exe, sizeof(facts->exe) - 1);
+	facts->exe[ret > 0 ? ret : 0] = '\0';
+	read_boot_id(facts->boot_id);
+}
+
+uint64_t process_state_start_ticks(uint32_t pid, uint32_t *ppidp)
+{
+	char path[48], text[512];
+	uint64_t value = 0;
+	unsigned field = 2;
+	const char *p;
+
+	*ppidp = 0;
+	log_format(path, sizeof(path), "/proc/%u/stat", pid);
+	read_file(path, text, sizeof(text));
+	p = strrchr(text, ')'); /* the command before it may hold anything */
+	for (; p && *p && field < 22; p++) {
+		if (*p != ' ')
+			continue;
+		field++;
+		for (value = 0; p[1] >= '0' && p[1] <= '9'; p++)
+			value = value * 10 + (uint64_t)(p[1] - '0');
+		if (field == 4)
+			*ppidp = (uint32_t)value;
+	}
+	return field == 22 ? value : 0;
+}
+
+/* Whether dir holds files whose names begin with prefix; removes them if asked to. */
+static bool scan(const char *dir, const char *prefix, bool remove)
+{
+	long fd = rawsys(SYS_open, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), n;
+	size_t prefix_bytes = strlen(prefix);
+	bool found = false;
+	char buffer[1024];
+
+	if (fd < 0)
+		return false;
+	while ((n = rawsys(SYS_getdents64, fd, buffer, sizeof(buffer))) > 0) {
+		uint16_t length;
+		long at;
+
+		/* struct linux_dirent64: ino 8, off 8, reclen 2, type 1, name. */
+		for (at = 0; at < n; at += length) {
+			const char *name = buffer + at + 19;
+
+			memcpy(&length, buffer + at + 16, sizeof(length));
+			if (strncmp(name, prefix, prefix_bytes))
+				continue;
+			found = true;
+			if (remove)
+				rawsys(SYS_unlinkat, fd, name, 0);
+		}
+	}
+	rawsys(SYS_close, fd);
+	return found;
+}
+
+/* What the names of all states of one process begin with: its images differ behind it. */
+static void file_prefix(uint32_t pid, uint64_t start_ticks, char *out, size_t bytes)
+{
+	log_format(out, bytes, "heapspy.%u.%u.%lu-", (unsigned)rawsys(SYS_geteuid, 0), pid,
+		start_ticks);
+}
+
+static void file_name(const struct options *options, uint32_t pid, uint64_t start_ticks,
+	uint64_t image, char *out, size_t bytes)
+{
+	char prefix[80];
+
+	file_prefix(pid, start_ticks, prefix, sizeof(prefix));
+	log_format(out, bytes, "%s/%s%lu", options->state_dir, prefix, image);
+}
+
+/* The tables a state starts with: about 60 KiB. */
+static bool lay_out(struct state_header *state)
+{
+	return state_map_add_chunk(state, STATE_CHUNK_LIVE,
+		       live_table_segment_bytes(FIRST_LIVE_BUCKETS), 0, live_table_segment_init) &&
+	       state_map_add_chunk(
+		       state, STATE_CHUNK_INDEX, FIRST_INDEX_SLOTS * sizeof(uint64_t), 0, NULL) &&
+	       state_map_add_chunk(state, STATE_CHUNK_MODULES,
+		       FIRST_MODULES * sizeof(struct state_module), 0, NULL) &&
+	       state_map_add_chunk(state, STATE_CHUNK_THREADS,
+		       FIRST_THREADS * sizeof(struct state_thread), 0, NULL) &&
+	       state_map_add_chunk(state, STATE_CHUNK_NAMES, NAMES * STATE_NAME_BYTES, 0, NULL) &&
+	       state_map_add_chunk(
+		       state, STATE_CHUNK_TICKS, TICKS * sizeof(struct heapspy_tick), 0, NULL);
+}
+
+struct state_header *process_state_create(
+	const struct options *options, const struct process_facts *facts, uint32_t flags)
+{
+	struct state_header *state = NULL;
+	uint32_t pid = (uint32_t)rawsys(SYS_getpid, 0), ppid;
+	uint64_t start_ticks = process_state_start_ticks(pid, &ppid);
+	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+	char path[384];
+	int error = 0;
+
+	if (!options->state_anon) {
+		/* exec keeps pid and start time; the image before left its state behind. */
+		file_prefix(pid, start_ticks, path, sizeof(path));
+		scan(options->state_dir, path, true);
+		file_name(options, pid, start_ticks, now_ns, path, sizeof(path));
+		state = state_map_create(path, options->state_max_bytes, &error);
+		if (!state)
+			log_verbose("no state file %s: %e; private memory serves", path, error);
+	}
+	if (!state) {
+		flags |= HEAPSPY_INFO_STATE_PRIVATE;
+		state = state_map_create(NULL, options->state_max_bytes, &error);
+	}
+	if (!state) {
+		log_verbose("no memory for the state: %e; nothing is profiled", error);
+		return NULL;
+	}
+	state->pid = pid;
+	state->start_ticks = start_ticks;
+	state->start_ns = now_ns;
+	state->start_wall_ns = clock_ns(CLOCK_REALTIME);
+	state->start_id = (state->start_wall_ns ^ (uint64_t)pid << 40) * 0x9E3779B97F4A7C15ull;
+	state->interval_bytes = options->sample_bytes;
+	state->variance_unit_log2 = sample_variance_unit_log2(options->sample_bytes);
+	memcpy(state->boot_id, facts->boot_id, sizeof(state->boot_id));
+	memcpy(state->comm, facts->comm, sizeof(state->comm));
+	memcpy(state->host, facts->host, sizeof(state->host));
+	memcpy(state->exe, facts->exe, sizeof(state->exe));
+	memcpy(state->front_malloc, facts->front_malloc, sizeof(state->front_malloc));
+	memcpy(state->next_malloc, facts->next_malloc, sizeof(state->next_malloc));
+	state->flags = flags | facts->flags | (options->start_off ? HEAPSPY_INFO_STOPPED : 0);
+	state->next_number = 1;
+	state->due_ns = options->interval_ns ? now_ns + options->interval_ns : 0;
+	state->n_names = 1; /* name 0 is "unknown" */
+	if (!lay_out(state)) {
+		process_state_unlink(options, state);
+		return NULL;
+	}
+	stack_table_reserve_last(state);
+	/* A reader outside takes a state without magic for none. */
+	hs_store_release(&state->magic, STATE_MAGIC);
+	return state;
+}
+
+void process_state_unlink(const struct options *options, const struct state_header *state)
+{
+	char path[384];
+
+	if (state->flags & HEAPSPY_INFO_STATE_PRIVATE)
+		return;
+	file_name(options, state->pid, state->start_ticks, state->start_ns, path, sizeof(path));
+	rawsys(SYS_unlink, path);
+}
+
+bool process_state_is_descendant(const struct options *options)
+{
+	uint32_t pid = (uint32_t)rawsys(SYS_getpid, 0), parent;
+	unsigned generation;
+
+	/* Not our own pid: the image before an exec was the same process. */
+	process_state_start_ticks(pid, &parent);
+	for (generation = 0; generation < ANCESTORS_MAX && parent > 1; generation++) {
+		char prefix[80];
+		uint64_t start_ticks;
+
+		pid = parent;
+		start_ticks = process_state_start_ticks(pid, &parent);
+		file_prefix(pid, start_ticks, prefix, sizeof(prefix));
+		if (start_ticks && scan(options->state_dir, prefix, false))
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,43 @@
+/*
+ * process_state.h - a state for this process: where its file lies, what its
+ * header says of the process, which tables it starts with.
+ */
+#ifndef HEAPSPY_PROCESS_STATE_H
+#define HEAPSPY_PROCESS_STATE_H
+
+#include <stdint.h>
+#include "preload/options.h"
+#include "state.h"
+
+/* What is known of the process before it has a state; filled once, inherited by fork. */
+struct process_facts {
+	char comm[STATE_NAME_BYTES];
+	char host[64];
+	char exe[STATE_PATH_BYTES];
+	char front_malloc[STATE_PATH_BYTES];
+	char next_malloc[STATE_PATH_BYTES];
+	uint32_t flags; /* HEAPSPY_INFO_NOT_INTERPOSED */
+	uint8_t boot_id[16];
+};
+
+/* comm, host, exe, boot id of the calling process. Raw system calls. */
+void process_state_read_facts(struct process_facts *facts);
+
+/*
+ * A laid-out state in HEAPSPY_STATE's directory, else in private memory; NULL
+ * when neither can be had (said under HEAPSPY_VERBOSE).
+ * flags: HEAPSPY_INFO_* to start with.
+ */
+struct state_header *process_state_create(
+	const struct options *options, const struct process_facts *facts, uint32_t flags);
+
+/* Removes the name of the state's file; the mapping stays. */
+void process_state_unlink(const struct options *options, const struct state_header *state);
+
+/* Field 22 of /proc/pid/stat (start time in clock ticks); 0 unknown. *ppidp: parent. */
+uint64_t process_state_start_ticks(uint32_t pid, uint32_t *ppidp);
+
+/* Whether some ancestor of this process has a state of heapspy (HEAPSPY_CHILDREN=none). */
+bool process_state_is_descendant(const struct options *options);
+
+#endif

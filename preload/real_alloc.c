@@ -1,0 +1,360 @@
+/*
+ * real_alloc.c - owns finding the allocator behind us. Everything that libc's
+ * malloc entry points need is here and in interpose_*.c, nowhere else.
+ *
+ * dlsym() may itself allocate (error text of a missing symbol; on old glibc
+ * each call): such requests, met by the thread that is resolving, come out of a
+ * static arena that is never given back. The text is dropped by the next look-up,
+ * never by dlerror(): that translates it, under a lock that the caller of malloc
+ * may hold (bindtextdomain(); postgres hung for ever). __libc_malloc is no substitute for the
+ * next malloc: behind jemalloc or tcmalloc it is another heap.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+#include <stdint.h>
+#include <string.h>
+#include "preload/atomics.h"
+#include "preload/compiler.h"
+#include "preload/filter.h"
+#include "preload/log.h"
+#include "preload/real_alloc.h"
+#include "preload/rawsys.h"
+
+#define BOOT_BYTES (64u << 10)
+#define BOOT_ALIGN 16
+
+static union {
+	char bytes[BOOT_BYTES];
+	max_align_t align;
+} boot;
+static size_t boot_used;
+
+static enum { UNRESOLVED, RESOLVING, RESOLVED } progress;
+static char next_object[512];
+
+static void *boot_alloc(size_t bytes, size_t align)
+{
+	size_t at, size, end;
+	char *block;
+
+	if (align < BOOT_ALIGN)
+		align = BOOT_ALIGN;
+	if (bytes > BOOT_BYTES || align > 4096)
+		return NULL;
+	size = (bytes + BOOT_ALIGN - 1) / BOOT_ALIGN * BOOT_ALIGN;
+	at = hs_load_relaxed(&boot_used);
+	do {
+		uintptr_t start = (uintptr_t)boot.bytes + at + BOOT_ALIGN;
+
+		start = (start + align - 1) / align * align;
+		block = (char *)start;
+		end = (size_t)(block - boot.bytes) + size;
+		if (end > BOOT_BYTES) {
+			log_verbose("the arena of the first moments is used up");
+			return NULL;
+		}
+	} while (!hs_cas_relaxed(&boot_used, &at, end));
+	((size_t *)block)[-1] = bytes; /* inside the BOOT_ALIGN bytes before the block */
+	filter_add(block);             /* sends its free() the slow way, where it is recognised */
+	return block;
+}
+
+bool real_alloc_is_boot_block(const void *block)
+{
+	return (uintptr_t)block - (uintptr_t)boot.bytes < BOOT_BYTES;
+}
+
+size_t real_alloc_boot_size(const void *block)
+{
+	return ((const size_t *)block)[-1];
+}
+
+/* True when the caller is to be served by the arena: resolving is under way. */
+static bool resolving(void)
+{
+	if (progress == RESOLVING)
+		return true;
+	real_alloc_resolve();
+	return false;
+}
+
+static void *first_malloc(size_t n)
+{
+	return resolving() ? boot_alloc(n, 0) : real_alloc.malloc(n);
+}
+
+static void *first_calloc(size_t n, size_t size)
+{
+	size_t bytes;
+
+	if (!resolving())
+		return real_alloc.calloc(n, size);
+	/* The arena is zero and each part of it is given out once. */
+	return __builtin_mul_overflow(n, size, &bytes) ? NULL : boot_alloc(bytes, 0);
+}
+
+static void first_free(void *block)
+{
+	if (!resolving() && block && !real_alloc_is_boot_block(block))
+		real_alloc.free(block);
+}
+
+static void *first_realloc(void *block, size_t n)
+{
+	void *moved;
+
+	if (!resolving())
+		return real_alloc.realloc(block, n);
+	moved = boot_alloc(n, 0);
+	if (moved && block && real_alloc_is_boot_block(block))
+		memcpy(moved, block,
+			n < real_alloc_boot_size(block) ? n : real_alloc_boot_size(block));
+	return moved;
+}
+
+static void *first_memalign(size_t align, size_t n)
+{
+	return resolving() ? boot_alloc(n, align) : real_alloc.memalign(align, n);
+}
+
+static void *first_aligned_alloc(size_t align, size_t n)
+{
+	return resolving() ? boot_alloc(n, align) : real_alloc.aligned_alloc(align, n);
+}
+
+static int first_posix_memalign(void **blockp, size_t align, size_t n)
+{
+	void *block;
+
+	if (!resolving())
+		return real_alloc.posix_memalign(blockp, align, n);
+	block = boot_alloc(n, align);
+	if (!block)
+		return ENOMEM;
+	*blockp = block;
+	return 0;
+}
+
+static void *first_valloc(size_t n)
+{
+	return resolving() ? boot_alloc(n, 4096) : real_alloc.valloc(n);
+}
+
+static void *first_pvalloc(size_t n)
+{
+	return resolving() ? boot_alloc(n, 4096) : real_alloc.pvalloc(n);
+}
+
+static size_t first_malloc_usable_size(void *block)
+{
+	return resolving() ? 0 : real_alloc.malloc_usable_size(block);
+}
+
+static void first_free_sized(void *block, size_t n)
+{
+	first_free(block);
+}
+
+static void first_free_aligned_sized(void *block, size_t align, size_t n)
+{
+	first_free(block);
+}
+
+struct real_alloc real_alloc = {
+	.malloc = first_malloc,
+	.free = first_free,
+	.calloc = first_calloc,
+	.realloc = first_realloc,
+	.memalign = first_memalign,
+	.aligned_alloc = first_aligned_alloc,
+	.posix_memalign = first_posix_memalign,
+	.valloc = first_valloc,
+	.pvalloc = first_pvalloc,
+	.malloc_usable_size = first_malloc_usable_size,
+	.free_sized = first_free_sized,
+	.free_aligned_sized = first_free_aligned_sized,
+};
+
+/*
+ * Stand-ins for members that the next allocator does not have: libc's would
+ * mix two heaps, so they are made from what it has.
+ */
+static int made_posix_memalign(void **blockp, size_t align, size_t n)
+{
+	int saved_errno = errno;
+	void *block;
+
+	if (align % sizeof(void *) || !align || align & (align - 1))
+		return EINVAL;
+	block = real_alloc.memalign(align, n);
+	errno = saved_errno;
+	if (!block)
+		return ENOMEM;
+	*blockp = block;
+	return 0;
+}
+
+static void *memalign_by_posix(size_t align, size_t n)
+{
+	void *block = NULL;
+	int error;
+
+	while (align < sizeof(void *) || align & (align - 1))
+		align = align < sizeof(void *) ? sizeof(void *) : align + (align & -align);
+	error = real_alloc.posix_memalign(&block, align, n);
+	if (error)
+		errno = error;
+	return block;
+}
+
+static void *made_aligned_alloc(size_t align, size_t n)
+{
+	return real_alloc.memalign(align, n);
+}
+
+static void *made_valloc(size_t n)
+{
+	return real_alloc.memalign(4096, n);
+}
+
+static void *made_pvalloc(size_t n)
+{
+	size_t rounded = (n + 4095) & ~(size_t)4095;
+
+	if (rounded < n) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return real_alloc.memalign(4096, rounded);
+}
+
+static size_t no_usable_size(void *block)
+{
+	return 0;
+}
+
+static void made_free_sized(void *block, size_t n)
+{
+	real_alloc.free(block);
+}
+
+static void made_free_aligned_sized(void *block, size_t align, size_t n)
+{
+	real_alloc.free(block);
+}
+
+/*
+ * A look-up in vain leaves an error text for the program's next dlerror(), and
+ * memory behind it; one that succeeds drops both.
+ */
+static void *look_up(void *handle, const char *name)
+{
+	void *symbol = dlsym(handle, name);
+
+	if (!symbol)
+		dlsym(RTLD_NEXT, "malloc");
+	return symbol;
+}
+
+void *real_alloc_next(const char *name)
+{
+	return look_up(RTLD_NEXT, name);
+}
+
+bool real_alloc_is_defined(const char *name)
+{
+	return look_up(RTLD_DEFAULT, name) != NULL;
+}
+
+void *real_alloc_next_or_in(const char *name, const char *const *sonames)
+{
+	void *function = real_alloc_next(name), *library;
+
+	for (; !function && *sonames; sonames++) {
+		library = dlopen(*sonames, RTLD_LAZY | RTLD_NOLOAD);
+		if (!library) {
+			dlsym(RTLD_NEXT, "malloc"); /* as in look_up() */
+			continue;
+		}
+		function = look_up(library, name);
+		dlclose(library);
+	}
+	return function;
+}
+
+/* The next definition of name, if it is in the same object as the next malloc. */
+static void *in_family(const char *name, const void *family_base)
+{
+	void *function = real_alloc_next(name);
+	Dl_info info;
+
+	if (!function || !dladdr(function, &info) || info.dli_fbase != family_base)
+		return NULL;
+	return function;
+}
+
+void real_alloc_resolve(void)
+{
+	struct real_alloc found = real_alloc;
+	const void *base = NULL;
+	void *f;
+	Dl_info info;
+
+	if (progress != UNRESOLVED)
+		return;
+	progress = RESOLVING;
+#define RESOLVE(name, else_)                                                                       \
+	((f = in_family(#name, base)) ? (found.name = (__typeof__(found.name))f)                   \
+				      : (found.name = (else_)))
+	/* These four every allocator has; those that may be missing come last (B1). */
+	found.malloc = (void *(*)(size_t))real_alloc_next("malloc");
+	found.free = (void (*)(void *))real_alloc_next("free");
+	found.calloc = (void *(*)(size_t, size_t))real_alloc_next("calloc");
+	found.realloc = (void *(*)(void *, size_t))real_alloc_next("realloc");
+	if (!found.malloc || !found.free || !found.calloc || !found.realloc) {
+		static const char line[] = "heapspy: found no malloc behind libheapspy.so\n";
+
+		/* Nothing to forward to: the program could not have run without us either. */
+		rawsys(SYS_write, 2, line, sizeof(line) - 1);
+		rawsys(SYS_exit_group, 127);
+	}
+	if (dladdr((void *)found.malloc, &info)) {
+		base = info.dli_fbase;
+		strncpy(next_object, info.dli_fname, sizeof(next_object) - 1);
+	}
+	RESOLVE(posix_memalign, made_posix_memalign);
+	RESOLVE(memalign, memalign_by_posix);
+	RESOLVE(aligned_alloc, made_aligned_alloc);
+	RESOLVE(malloc_usable_size, no_usable_size);
+	RESOLVE(valloc, made_valloc);
+	RESOLVE(pvalloc, made_pvalloc);
+	RESOLVE(free_sized, made_free_sized);
+	RESOLVE(free_aligned_sized, made_free_aligned_sized);
+#undef RESOLVE
+	real_alloc = found;
+	hs_store_release(&progress, RESOLVED);
+}
+
+const char *real_alloc_next_object(void)
+{
+	return next_object;
+}
+
+bool real_alloc_reaches_us(const char *name, const char **objectp)
+{
+	void *seen = look_up(RTLD_DEFAULT, name);
+	const ElfW(Sym) *symbol = NULL;
+	Dl_info theirs, ours;
+
+	*objectp = "";
+	if (!seen || !dladdr1(seen, &theirs, (void **)&symbol, RTLD_DL_SYMENT) ||
+		!dladdr((void *)real_alloc_reaches_us, &ours))
+		return true;
+	/* A program that takes malloc's address lends it a PLT entry of its own: undefined there.
+	 */
+	if (theirs.dli_fbase == ours.dli_fbase || (symbol && symbol->st_shndx == SHN_UNDEF))
+		return true;
+	*objectp = theirs.dli_fname;
+	return false;
+}

@@ -1,0 +1,113 @@
+/*
+ * snapshot_dir.c - owns the choice of the output directory and the question
+ * whose it is. It is made at the first snapshot, so that a process which writes
+ * none leaves nothing behind.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "preload/file_limit.h"
+#include "preload/log.h"
+#include "preload/rawsys.h"
+#include "preload/snapshot_dir.h"
+
+/* Makes path, or accepts it if it is there; only_ours: not somebody else's. */
+static int make_dir(const char *path, int only_ours)
+{
+	struct stat st;
+	long ret = rawsys(SYS_mkdir, path, 0700);
+
+	if (!ret) /* whatever the umask says */
+		return (int)rawsys(SYS_chmod, path, 0700);
+	if (ret != -EEXIST)
+		return (int)ret;
+	ret = only_ours ? rawsys(SYS_lstat, path, &st) : rawsys(SYS_stat, path, &st);
+	if (ret < 0)
+		return (int)ret;
+	if (!S_ISDIR(st.st_mode))
+		return -ENOTDIR;
+	return only_ours && st.st_uid != (uid_t)rawsys(SYS_geteuid, 0) ? -EPERM : 0;
+}
+
+/* 1: dir belongs to this process image, by an .owner file made now or before; 0: to another. */
+static int own_dir(const struct state_header *state, const char *dir)
+{
+	char path[SNAPSHOT_DIR_BYTES + 16], mine[24], theirs[24];
+	size_t n = log_format(mine, sizeof(mine), "%lu\n", state->start_id);
+	long fd, got;
+
+	if (file_limit_bytes() < n)
+		return -EFBIG;
+	log_format(path, sizeof(path), "%s/.owner", dir);
+	fd = rawsys(SYS_open, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd >= 0) {
+		got = rawsys(SYS_write, fd, mine, n);
+		rawsys(SYS_close, fd);
+		if (got == (long)n)
+			return 1;
+		rawsys(SYS_unlink, path); /* a nameless owner would lock us out for good */
+		return got < 0 ? (int)got : -ENOSPC;
+	}
+	if (fd != -EEXIST)
+		return (int)fd;
+	fd = rawsys(SYS_open, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return fd == -EACCES || fd == -ELOOP ? 0 : (int)fd;
+	got = rawsys(SYS_read, fd, theirs, sizeof(theirs));
+	rawsys(SYS_close, fd);
+	return got == (long)n && !memcmp(mine, theirs, n);
+}
+
+/* Settles for base or for a directory of our own inside it. */
+static int take(const struct state_header *state, int only_ours, char *base)
+{
+	size_t n = strlen(base);
+	int ret = make_dir(base, only_ours);
+
+	if (ret < 0)
+		return ret;
+	ret = own_dir(state, base);
+	if (ret)
+		return ret < 0 ? ret : 0;
+	if (log_format(base + n, SNAPSHOT_DIR_BYTES - n, "/%s.%u.%lu", state->comm, state->pid,
+		    state->start_id) >= SNAPSHOT_DIR_BYTES - n)
+		return -ENAMETOOLONG;
+	for (n++; base[n]; n++)
+		if (base[n] == '/')
+			base[n] = '_';
+	ret = make_dir(base, 1);
+	if (ret < 0)
+		return ret;
+	ret = own_dir(state, base);
+	return ret == 1 ? 0 : ret < 0 ? ret : -EEXIST;
+}
+
+int snapshot_dir_prepare(const struct options *options, const struct state_header *state, char *out)
+{
+	const char *bases[] = { options->cwd, options->tmpdir, "/tmp" };
+	char comm[STATE_NAME_BYTES];
+	int ret = -ENOENT;
+	unsigned i;
+
+	if (options->dir[0]) {
+		log_format(out, SNAPSHOT_DIR_BYTES, "%s%s%s",
+			options->dir[0] == '/' ? "" : options->cwd,
+			options->dir[0] == '/' ? "" : "/", options->dir);
+		return take(state, 0, out);
+	}
+	memcpy(comm, state->comm, sizeof(comm));
+	for (i = 0; comm[i]; i++)
+		if (comm[i] == '/')
+			comm[i] = '_';
+	for (i = 0; i < sizeof(bases) / sizeof(bases[0]); i++) {
+		if (!bases[i][0])
+			continue;
+		log_format(out, SNAPSHOT_DIR_BYTES, "%s/heapspy.%s.%u", bases[i][1] ? bases[i] : "",
+			comm, state->pid);
+		ret = take(state, 1, out);
+		if (!ret)
+			break;
+	}
+	return ret;
+}

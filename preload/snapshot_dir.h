@@ -1,0 +1,25 @@
+/*
+ * snapshot_dir.h - the directory this process writes its snapshots into.
+ *
+ * HEAPSPY_DIR, or heapspy.<comm>.<pid> in the working directory of the start,
+ * else in $TMPDIR, else in /tmp. A directory belongs to the process image that
+ * first wrote into it (its .owner file says which); any other gets
+ * <comm>.<pid>.<start>/ inside.
+ */
+#ifndef HEAPSPY_SNAPSHOT_DIR_H
+#define HEAPSPY_SNAPSHOT_DIR_H
+
+#include "preload/options.h"
+#include "state.h"
+
+#define SNAPSHOT_DIR_BYTES 1024
+
+/*
+ * The directory, made if need be (0700). out: SNAPSHOT_DIR_BYTES, absolute if
+ * the working directory was known. Returns 0, or why not as -errno. Raw system
+ * calls; the holder of state->writer_lock.
+ */
+int snapshot_dir_prepare(
+	const struct options *options, const struct state_header *state, char *out);
+
+#endif

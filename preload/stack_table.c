@@ -1,0 +1,182 @@
+/*
+ * stack_table.c - owns the index of interned stacks and their records. The
+ * counters in a record belong to site_stats.c.
+ */
+#include <stdbool.h>
+#include "preload/atomics.h"
+#include "preload/compiler.h"
+#include "preload/stack_table.h"
+#include "preload/state/state_map.h"
+
+#define PROBE_MAX 64
+
+/*
+ * Whole stacks stop at five eighths of the cap: thinning gives no stack memory
+ * back, so they must not take the room of live samples.
+ */
+#define KEEP_FROM_STACKS(state) ((state)->max_bytes / 8 * 3)
+
+static uint64_t hash_stack(const uint64_t *frames, uint32_t n, uint32_t flags)
+{
+	uint64_t h = 0x27D4EB2F165667C5ull ^ flags ^ (uint64_t)n << 32;
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		h = (h ^ frames[i]) * 0x9E3779B97F4A7C15ull;
+		h ^= h >> 29;
+	}
+	return (h ^ h >> 32) * 0xC2B2AE3D27D4EB4Full;
+}
+
+static bool same_stack(const struct state_stack *s, uint64_t hash, const uint64_t *frames,
+	uint32_t n, uint32_t flags, uint32_t approx_from)
+{
+	uint32_t i;
+
+	if (s->hash != hash || s->n_frames != n || s->flags != flags ||
+		s->approx_from != approx_from)
+		return false;
+	for (i = 0; i < n; i++)
+		if (s->frame[i] != frames[i])
+			return false;
+	return true;
+}
+
+/* A record nobody can find yet; 0 when the state is full. */
+static uint32_t make_record(struct state_header *state, uint64_t hash, const uint64_t *frames,
+	uint32_t n, uint32_t flags, uint32_t approx_from, uint64_t keep_bytes)
+{
+	uint64_t offset = state_map_alloc(
+		state, sizeof(struct state_stack) + n * sizeof(uint64_t), keep_bytes);
+	struct state_stack *s = state_at(state, offset);
+	uint32_t i;
+
+	if (!offset || offset / STATE_ALIGN > UINT32_MAX)
+		return 0;
+	s->hash = hash;
+	s->n_frames = n;
+	s->flags = flags;
+	s->approx_from = approx_from;
+	for (i = 0; i < n; i++)
+		s->frame[i] = frames[i];
+	return (uint32_t)(offset / STATE_ALIGN);
+}
+
+struct index_table {
+	uint64_t *slots;
+	uint64_t n_slots; /* power of two */
+};
+
+/* The next older index table below directory entry *ip; false at the end. */
+static bool next_table(const struct state_header *state, uint32_t *ip, struct index_table *t)
+{
+	t->slots = state_chunk_before(state, STATE_CHUNK_INDEX, ip);
+	t->n_slots = t->slots ? state->chunk[*ip].bytes / sizeof(uint64_t) : 0;
+	return t->slots;
+}
+
+/* Id of the stack in one table; 0: not there. */
+static uint32_t find_in(const struct state_header *state, struct index_table t, uint64_t hash,
+	const uint64_t *frames, uint32_t n, uint32_t flags, uint32_t approx_from)
+{
+	uint64_t at = hash;
+	unsigned probe;
+
+	for (probe = 0; probe < PROBE_MAX; probe++, at++) {
+		uint64_t slot = hs_load_acquire(&t.slots[at & (t.n_slots - 1)]); /* put_in() */
+		uint32_t id = (uint32_t)slot;
+
+		if (!slot)
+			return 0;
+		if (slot >> 32 == hash >> 32 && same_stack(stack_table_record(state, id), hash,
+							frames, n, flags, approx_from))
+			return id;
+	}
+	return 0;
+}
+
+static bool put_in(struct index_table t, uint64_t hash, uint32_t id)
+{
+	uint64_t at = hash;
+	unsigned probe;
+
+	for (probe = 0; probe < PROBE_MAX; probe++, at++) {
+		uint64_t *slot = &t.slots[at & (t.n_slots - 1)], empty = 0;
+
+		/* Publishes the record: pairs with find_in() and readers outside. */
+		if (!hs_load_relaxed(slot) && hs_cas_acq_rel(slot, &empty, (hash >> 32 << 32) | id))
+			return true;
+	}
+	return false;
+}
+
+static uint64_t count_slots(const struct state_header *state)
+{
+	uint32_t i = state_n_chunks(state);
+	struct index_table t;
+	uint64_t n = 0;
+
+	while (next_table(state, &i, &t))
+		n += t.n_slots;
+	return n;
+}
+
+/* Makes id findable, in the youngest table that has a slot; all together stay 3/4 full. */
+static bool publish(struct state_header *state, uint64_t hash, uint32_t id)
+{
+	uint32_t i = state_n_chunks(state);
+	struct index_table t;
+
+	if (!next_table(state, &i, &t))
+		return false;
+	if (hs_load_relaxed(&state->n_stacks) >= count_slots(state) / 4 * 3 &&
+		state_map_grow(state, STATE_CHUNK_INDEX, t.n_slots * 2 * sizeof(uint64_t),
+			KEEP_FROM_STACKS(state), NULL)) {
+		i = state_n_chunks(state);
+		next_table(state, &i, &t);
+	}
+	do {
+		if (put_in(t, hash, id)) {
+			hs_add_relaxed(&state->n_stacks, 1);
+			return true;
+		}
+	} while (next_table(state, &i, &t));
+	return false;
+}
+
+static uint32_t intern(struct state_header *state, const uint64_t *frames, uint32_t n,
+	uint32_t flags, uint32_t approx_from, uint64_t keep_bytes)
+{
+	uint64_t hash = hash_stack(frames, n, flags);
+	uint32_t i = state_n_chunks(state), id;
+	struct index_table t;
+
+	while (next_table(state, &i, &t)) {
+		id = find_in(state, t, hash, frames, n, flags, approx_from);
+		if (id)
+			return id;
+	}
+	id = make_record(state, hash, frames, n, flags, approx_from, keep_bytes);
+	return id && publish(state, hash, id) ? id : 0;
+}
+
+uint32_t stack_table_intern(struct state_header *state, const uint64_t *frames, uint32_t n_frames,
+	uint32_t flags, uint32_t approx_from)
+{
+	uint32_t id = intern(state, frames, n_frames, flags, approx_from, KEEP_FROM_STACKS(state));
+
+	if (HS_LIKELY(id))
+		return id;
+	state_count_loss(state, HEAPSPY_LOSS_FOLDED);
+	flags = HEAPSPY_STACK_FOLDED;
+	if (n_frames > STACK_TABLE_FOLDED_FRAMES)
+		id = intern(state, frames, STACK_TABLE_FOLDED_FRAMES, flags, 0, 0);
+	if (!id && n_frames > 1)
+		id = intern(state, frames, 1, flags, 0, 0);
+	return id ? id : intern(state, frames, 0, flags, 0, 0);
+}
+
+void stack_table_reserve_last(struct state_header *state)
+{
+	intern(state, NULL, 0, HEAPSPY_STACK_FOLDED, 0, 0);
+}

@@ -1,0 +1,40 @@
+/*
+ * snapshot_writer.h - the one reading of a state into the bytes of a snapshot,
+ * for whoever does it: the process itself inside malloc, its helper thread,
+ * or another process.
+ */
+#ifndef HEAPSPY_SNAPSHOT_WRITER_H
+#define HEAPSPY_SNAPSHOT_WRITER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "preload/state/snapshot_output.h"
+#include "state.h"
+
+#define SNAPSHOT_LABEL_BYTES 200
+
+/* What the state itself does not know. */
+struct snapshot_facts {
+	uint32_t number;
+	uint32_t reason; /* enum heapspy_reason */
+	uint32_t extra_flags;
+	uint64_t now_ns; /* CLOCK_MONOTONIC: the cut */
+	uint64_t wall_ns;
+	uint64_t rss_bytes, rss_peak_bytes;
+	const char *label; /* or NULL */
+	/* Bytes that threads hold back; called before and after the tables are read. */
+	bool (*pending)(const struct state_header *state, void *context, uint64_t *bytesp);
+	void *pending_context;
+};
+
+/*
+ * Writes a snapshot of state. Takes no lock and changes nothing in the state;
+ * the process may go on meanwhile. Samples born after facts->now_ns are left
+ * out. Checks every offset, so that a damaged state ends in false, not in a
+ * crash. Allocates nothing; false when the sink refuses bytes.
+ */
+bool snapshot_write(const struct state_header *state, const struct snapshot_facts *facts,
+	struct snapshot_sink *sink);
+
+#endif

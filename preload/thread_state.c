@@ -1,0 +1,283 @@
+/*
+ * thread_state.c - owns the per-thread state: its slot in the state, its work
+ * area, its end. The slots make bytes_seen exact: a dying thread adds what it
+ * had consumed, a reader adds what the living ones hold.
+ *
+ * Thread exit. Blocks may be allocated and freed after our key's destructor:
+ * by the destructors of other keys (up to four rounds), then by libc. So the
+ * destructor settles and asks to be called again, and in the last round gives
+ * up slot and work area; from there on each allocation of this thread goes the
+ * slow way and is decided for itself (the gaps have no memory).
+ */
+#include <limits.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/uio.h>
+#include "preload/atomics.h"
+#include "preload/lifecycle.h"
+#include "preload/rawsys.h"
+#include "preload/state/state_map.h"
+#include "preload/thread_state.h"
+#include "preload/unwind.h"
+
+#define THREADS_PER_CHUNK 256
+#define WORK_CHUNK_BYTES  (64u << 10)
+
+/* Keys below have their value inside struct pthread: setting one allocates nothing. */
+#define KEYS_WITHOUT_MALLOC 32
+
+HS_TLS struct thread_state hs_thread;
+
+static pthread_key_t exit_key;
+static bool exit_key_valid;
+
+/* Free work areas: 16 bits of version, 48 of address; linked by their first word. */
+static uint64_t work_free;
+
+union work {
+	union work *next;
+	struct unwind_scratch scratch;
+};
+
+/* What a walk remembers is about one thread of one process image. */
+static void work_forget(struct unwind_scratch *scratch)
+{
+	scratch->last_valid = false;
+	__builtin_memset(&scratch->stack, 0, sizeof(scratch->stack));
+}
+
+static void work_push(union work *w)
+{
+	uint64_t head = hs_load_acquire(&work_free);
+
+	do
+		w->next = (union work *)(head & 0xffffffffffffull);
+	while (!hs_cas_acq_rel(
+		&work_free, &head, (head & ~0xffffffffffffull) | (uint64_t)(uintptr_t)w));
+}
+
+/* Areas are never unmapped, so that looking at ->next of a popped one is harmless. */
+static union work *work_pop(void)
+{
+	uint64_t head = hs_load_acquire(&work_free);
+	union work *w;
+
+	do {
+		w = (union work *)(head & 0xffffffffffffull);
+		if (!w)
+			return NULL;
+	} while (!hs_cas_acq_rel(
+		&work_free, &head, ((head >> 48) + 1) << 48 | (uint64_t)(uintptr_t)w->next));
+	return w;
+}
+
+static HS_COLD union work *work_make(void)
+{
+	long at = rawsys(SYS_mmap, 0, WORK_CHUNK_BYTES, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	union work *chunk = (union work *)at;
+	unsigned i;
+
+	if (at < 0 && at > -4096)
+		return NULL;
+	for (i = 1; i < WORK_CHUNK_BYTES / sizeof(union work); i++)
+		work_push(&chunk[i]);
+	return chunk;
+}
+
+struct unwind_scratch *thread_state_work(void)
+{
+	union work *w;
+
+	if (hs_thread.work)
+		return hs_thread.work;
+	w = work_pop();
+	if (!w && !hs_load_relaxed(&process_seccomp))
+		w = work_make();
+	if (!w)
+		return NULL;
+	w->next = NULL;
+	work_forget(&w->scratch);
+	hs_thread.work = &w->scratch;
+	return hs_thread.work;
+}
+
+void thread_state_work_done(void)
+{
+	struct thread_state *t = &hs_thread;
+
+	if (!(t->flags & THREAD_EXITING) || !t->work)
+		return;
+	work_push((union work *)t->work);
+	t->work = NULL;
+}
+
+static struct state_thread *slot_at(const struct state_header *state, uint32_t index)
+{
+	return state_map_entry(state, STATE_CHUNK_THREADS, index, sizeof(struct state_thread));
+}
+
+/* Index + 1 of a slot to own, 0 when there is none. */
+static uint32_t slot_claim(struct state_header *state)
+{
+	uint64_t head = hs_load_acquire(&state->thread_free);
+	uint32_t index, unlocked = 0;
+
+	while ((uint32_t)head) {
+		struct state_thread *slot = slot_at(state, (uint32_t)head - 1);
+		uint32_t claimed = (uint32_t)head;
+
+		if (!slot)
+			break;
+		if (hs_cas_acq_rel(&state->thread_free, &head,
+			    ((head >> 32) + 1) << 32 | hs_load_relaxed(&slot->next_free)))
+			return claimed;
+	}
+	index = hs_load_relaxed(&state->n_thread_slots);
+	do {
+		while (!slot_at(state, index)) {
+			bool grown;
+
+			if (!hs_cas_acq_rel(&state->grow_lock, &unlocked, 1))
+				return 0;
+			grown = slot_at(state, index) ||
+				state_map_add_chunk(state, STATE_CHUNK_THREADS,
+					THREADS_PER_CHUNK * sizeof(struct state_thread), 0, NULL);
+			hs_store_release(&state->grow_lock, 0);
+			if (!grown)
+				return 0;
+		}
+	} while (!hs_cas_relaxed(&state->n_thread_slots, &index, index + 1));
+	return index + 1;
+}
+
+static void slot_release(struct state_header *state, uint32_t slot_plus_1)
+{
+	struct state_thread *slot = slot_at(state, slot_plus_1 - 1);
+	uint64_t head = hs_load_acquire(&state->thread_free);
+
+	if (!slot)
+		return;
+	hs_store_release(&slot->thread_state, 0);
+	do
+		hs_store_relaxed(&slot->next_free, (uint32_t)head);
+	while (!hs_cas_acq_rel(&state->thread_free, &head, ((head >> 32) + 1) << 32 | slot_plus_1));
+}
+
+void thread_state_settle(struct state_header *state, uint64_t gap_bytes)
+{
+	struct thread_state *t = &hs_thread;
+
+	if (!(t->flags & THREAD_IDLE))
+		hs_add_relaxed(&state->bytes_seen, t->gap - t->left);
+	t->flags &= (uint8_t)~THREAD_IDLE;
+	t->gap = gap_bytes;
+	t->left = gap_bytes;
+}
+
+/* Destructor of exit_key; value: the round, from 1. */
+static void thread_exits(void *value)
+{
+	struct thread_state *t = &hs_thread;
+	uintptr_t round = (uintptr_t)value;
+	struct state_header *state = lifecycle_state();
+	uint8_t guard;
+
+	if (!state || t->generation != hs_load_relaxed(&process_generation) || t->inside)
+		return;
+	guard = thread_state_enter();
+	if (round >= PTHREAD_DESTRUCTOR_ITERATIONS ||
+		pthread_setspecific(exit_key, (void *)(round + 1))) {
+		t->flags |= THREAD_EXITING;
+		thread_state_settle(state, 0);
+		if (t->slot)
+			slot_release(state, t->slot);
+		t->slot = 0;
+		thread_state_work_done();
+	}
+	thread_state_leave(guard);
+}
+
+void thread_state_init(void)
+{
+	if (exit_key_valid || pthread_key_create(&exit_key, thread_exits))
+		return;
+	exit_key_valid = exit_key < KEYS_WITHOUT_MALLOC;
+	if (!exit_key_valid)
+		pthread_key_delete(exit_key);
+}
+
+void thread_state_adopt(struct state_header *state, uint32_t generation, uint64_t now_ns)
+{
+	struct thread_state *t = &hs_thread;
+	struct state_thread *slot;
+
+	sample_rng_seed(&t->rng, state->start_id ^ now_ns ^ (uint64_t)(uintptr_t)t << 16);
+	t->flags &= THREAD_EXITING;
+	t->name_id = 0;
+	t->gap = 0;
+	t->left = 0;
+	if (t->work)
+		work_forget(t->work);
+	t->generation = generation;
+	t->slot = t->flags & THREAD_EXITING ? 0 : slot_claim(state);
+	slot = t->slot ? slot_at(state, t->slot - 1) : NULL;
+	if (slot)
+		hs_store_release(&slot->thread_state, (uint64_t)(uintptr_t)t);
+	else
+		state_count_loss(state, HEAPSPY_LOSS_THREAD_SLOTS);
+	if (exit_key_valid && !(t->flags & THREAD_EXITING))
+		pthread_setspecific(exit_key, (void *)1);
+}
+
+bool thread_state_sum_pending(const struct state_header *state, uint32_t pid, uint64_t *bytesp)
+{
+	uint32_t n_slots = hs_load_acquire(&state->n_thread_slots), i;
+	bool whole = true;
+
+	*bytesp = 0;
+	for (i = 0; i < n_slots; i++) {
+		const struct state_thread *slot = slot_at(state, i);
+		uint64_t address = slot ? hs_load_acquire(&slot->thread_state) : 0;
+		struct thread_state t;
+		struct iovec local = { &t, sizeof(t) };
+		struct iovec remote = { (void *)(uintptr_t)address, sizeof(t) };
+
+		if (!address)
+			continue;
+		/* The thread may have ended, and its memory may be something else by now. */
+		if (rawsys(SYS_process_vm_readv, pid, &local, 1, &remote, 1, 0) == sizeof(t) &&
+			t.slot == i + 1)
+			*bytesp += t.flags & THREAD_IDLE ? 0 : t.gap - t.left;
+		else if (hs_load_acquire(&slot->thread_state) == address)
+			whole = false;
+	}
+	return whole;
+}
+
+uint16_t thread_state_name_id(struct state_header *state)
+{
+	char name[STATE_NAME_BYTES] = "";
+	uint32_t n = hs_load_acquire(&state->n_names), i;
+	char *entry;
+
+	if (hs_load_relaxed(&process_seccomp) || rawsys(SYS_prctl, PR_GET_NAME, name) < 0)
+		return 0;
+	for (i = 1; (entry = state_map_entry(state, STATE_CHUNK_NAMES, i, STATE_NAME_BYTES)); i++) {
+		uint64_t unused[2] = { 0 }, words[2];
+
+		/* Claimed by its first word, if the entry is a free one. */
+		__builtin_memcpy(words, name, sizeof(words));
+		if (i >= n && words[0] && hs_cas_acq_rel((uint64_t *)entry, &unused[0], words[0])) {
+			((uint64_t *)entry)[1] = words[1];
+			/* Relaxed: a reader that comes too early sees one name less. */
+			while (n <= i && !hs_cas_relaxed(&state->n_names, &n, i + 1))
+				;
+			return (uint16_t)i;
+		}
+		if (!__builtin_memcmp(entry, words, sizeof(words)))
+			return (uint16_t)i;
+	}
+	return 0;
+}

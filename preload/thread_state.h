@@ -1,0 +1,120 @@
+/*
+ * thread_state.h - what the library keeps for each thread: one small struct in
+ * initial-exec TLS, for which all zero is a valid state ("first allocation of
+ * this thread"), and a work area in memory of our own.
+ *
+ * The countdown is the hot path of all allocation hooks: one subtraction.
+ *
+ *     bytes this thread has allocated and not yet added to the state = gap - left
+ */
+#ifndef HEAPSPY_THREAD_STATE_H
+#define HEAPSPY_THREAD_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "preload/compiler.h"
+#include "sample_math.h"
+
+struct state_header;
+struct unwind_scratch;
+
+#define THREAD_IDLE    (1u << 0) /* gap is a pause between looks, not a drawn one */
+#define THREAD_EXITING (1u << 1) /* the last destructor round is over */
+
+struct thread_state {
+	uint64_t left; /* bytes until the next sample; below 0: sample */
+	uint64_t gap;  /* what left was set to */
+	struct sample_rng rng;
+	struct unwind_scratch *work; /* NULL until the first sample */
+	uint32_t slot;               /* slot in STATE_CHUNK_THREADS + 1; 0 none */
+	uint32_t generation;         /* process_generation this state was made under; 0 none */
+	uint32_t events;             /* slow paths, for the 1 in 16 that is timed */
+	uint8_t inside;              /* re-entry guard of the slow path */
+	uint8_t flags;
+	uint16_t name_id;
+	uintptr_t guard_frame; /* stack frame that set the guard */
+	uint32_t refused;      /* slow paths in a row that met it set */
+};
+
+_Static_assert(sizeof(struct thread_state) <= 64, "static TLS is scarce");
+_Static_assert(offsetof(struct thread_state, left) == 0, "the hot word comes first");
+
+extern HS_TLS struct thread_state hs_thread __attribute__((visibility("hidden")));
+
+/* A request of 0 bytes counts as 1, so that each allocation can be sampled. */
+static inline uint64_t thread_state_weighed_size(size_t size)
+{
+	return size + (size == 0);
+}
+
+/*
+ * Counts an allocation of size bytes; true when it is to be sampled (rule:
+ * sample_math.h). The borrow is that of an unsigned subtraction, so a size of
+ * 2^63 and more is a borrow too, not an addition.
+ * Cost: three instructions for the size, a subtraction, a branch.
+ */
+static inline bool thread_state_countdown(size_t size)
+{
+	bool borrow;
+
+	__asm__("subq %2, %0"
+		: "+m"(hs_thread.left), "=@ccb"(borrow)
+		: "r"(thread_state_weighed_size(size)));
+	return HS_UNLIKELY(borrow);
+}
+
+/*
+ * The re-entry guard: between enter and leave nothing of this thread is sampled.
+ * Returns what it was, for thread_state_leave(). The fences keep the compiler
+ * from moving the guarded work out, where a signal handler could meet it.
+ */
+static inline __attribute__((always_inline)) uint8_t thread_state_enter(void)
+{
+	uint8_t before = hs_thread.inside;
+
+	if (!before)
+		hs_thread.guard_frame = (uintptr_t)__builtin_frame_address(0);
+	hs_thread.inside = 1;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	return before;
+}
+
+static inline void thread_state_leave(uint8_t before)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	hs_thread.inside = before;
+}
+
+/*
+ * Makes the calling thread's state belong to this process image: draws the
+ * seed, claims a slot, after a fork drops what the parent's thread had.
+ * Once a thread and process; call with hs_thread.inside set. Makes at most two
+ * system calls.
+ */
+void thread_state_adopt(struct state_header *state, uint32_t generation, uint64_t now_ns);
+
+/* Adds what the calling thread has consumed to state->bytes_seen and starts over with gap bytes. */
+void thread_state_settle(struct state_header *state, uint64_t gap_bytes);
+
+/* The calling thread's work area, made at first use; NULL when memory is short. */
+struct unwind_scratch *thread_state_work(void);
+
+/* Hands it back if the thread is past its end, where nobody else will. */
+void thread_state_work_done(void);
+
+/* Makes the key whose destructor settles a dying thread's bytes. Once, at load. */
+void thread_state_init(void);
+
+/*
+ * Bytes consumed by live threads and not yet added to state->bytes_seen.
+ * pid: whose threads; memory is read by process_vm_readv, also of ourselves,
+ *      because a thread may unmap its TLS at any time.
+ * Returns false when some thread's memory could not be read: a lower bound.
+ */
+bool thread_state_sum_pending(const struct state_header *state, uint32_t pid, uint64_t *bytesp);
+
+/* The id of the calling thread's name in STATE_CHUNK_NAMES; 0 when the table is full. */
+uint16_t thread_state_name_id(struct state_header *state);
+
+#endif

@@ -1,0 +1,356 @@
+/*
+ * writer.c - owns the moments of snapshots, the helper thread and the files.
+ * What goes into a file is state/snapshot_writer.c's business, where it lies
+ * snapshot_dir.c's.
+ *
+ * The helper is malloc-free and stdio-free, blocks every signal, keeps no
+ * descriptor, and is never joined: at exit it may be in the middle of a file,
+ * which then stays a temporary one.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include "preload/atomics.h"
+#include "preload/clock.h"
+#include "preload/compiler.h"
+#include "preload/file_limit.h"
+#include "preload/lifecycle.h"
+#include "preload/log.h"
+#include "preload/rawsys.h"
+#include "preload/snapshot_dir.h"
+#include "preload/state/snapshot_writer.h"
+#include "preload/state/state_map.h"
+#include "preload/real_alloc.h"
+#include "preload/thread_state.h"
+#include "preload/writer.h"
+
+#define BUFFER_BYTES       (64u << 10)
+#define HELPER_STACK_BYTES (64u << 10)
+#define LOCK_WAIT_NS       2000000000ull
+#define LOCK_POLL_NS       1000000ull
+#define BRIEF_NS           1000000000ull
+#define NUMBER_MAX         999999u
+
+#define UNFIT_FOR_WRITING                                                                          \
+	(HEAPSPY_STACK_TRUNCATED | HEAPSPY_STACK_SIGNAL | HEAPSPY_STACK_FOREIGN | HEAPSPY_STACK_CUT)
+
+struct file {
+	long fd;
+	uint64_t limit_bytes;
+};
+
+static bool write_at(void *context, uint64_t offset, const void *data, size_t bytes)
+{
+	const struct file *file = context;
+	const char *p = data;
+
+	if (offset + bytes > file->limit_bytes)
+		return false;
+	while (bytes) {
+		long n = rawsys(SYS_pwrite64, file->fd, p, bytes, offset);
+
+		if (n == -EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		p += n;
+		offset += (uint64_t)n;
+		bytes -= (size_t)n;
+	}
+	return true;
+}
+
+/* "VmRSS:    1234 kB" in /proc/self/status, as bytes; 0: not there. */
+static uint64_t status_field(const char *status, const char *name)
+{
+	const char *p = strstr(status, name);
+	uint64_t v = 0;
+
+	if (!p)
+		return 0;
+	for (p += strlen(name); *p == ' ' || *p == '\t'; p++)
+		;
+	for (; *p >= '0' && *p <= '9'; p++)
+		v = v * 10 + (uint64_t)(*p - '0');
+	return v << 10;
+}
+
+static void read_memory_use(struct snapshot_facts *facts, char *buffer)
+{
+	long fd = rawsys(SYS_open, "/proc/self/status", O_RDONLY | O_CLOEXEC), n;
+
+	if (fd < 0)
+		return;
+	n = rawsys(SYS_read, fd, buffer, BUFFER_BYTES - 1);
+	rawsys(SYS_close, fd);
+	buffer[n > 0 ? n : 0] = '\0';
+	facts->rss_bytes = status_field(buffer, "VmRSS:");
+	facts->rss_peak_bytes = status_field(buffer, "VmHWM:");
+}
+
+static bool pending(const struct state_header *state, void *context, uint64_t *bytesp)
+{
+	return thread_state_sum_pending(state, state->pid, bytesp);
+}
+
+static void path_of(char *out, size_t bytes, const char *dir, uint32_t number, const char *prefix,
+	const char *suffix)
+{
+	char digits[8];
+	unsigned i;
+
+	for (i = 6; i-- > 0; number /= 10)
+		digits[i] = (char)('0' + number % 10);
+	digits[6] = '\0';
+	log_format(out, bytes, "%s/%s%s.hspy%s", dir, prefix, digits, suffix);
+}
+
+/* Puts the finished file in its place, never over another one. */
+static long publish(const char *temporary, const char *path)
+{
+	long ret = rawsys(SYS_renameat2, AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE);
+
+	if (ret == -EINVAL || ret == -ENOSYS) { /* a file system that cannot promise it */
+		ret = rawsys(SYS_link, temporary, path);
+		if (!ret)
+			rawsys(SYS_unlink, temporary);
+	}
+	return ret;
+}
+
+static long write_file(struct state_header *state, struct snapshot_facts *facts, void *buffer)
+{
+	char dir[SNAPSHOT_DIR_BYTES], path[SNAPSHOT_DIR_BYTES + 32];
+	char temporary[SNAPSHOT_DIR_BYTES + 32];
+	struct snapshot_sink sink = { write_at, NULL, buffer, BUFFER_BYTES };
+	struct file file;
+	bool whole;
+	long ret;
+
+	ret = snapshot_dir_prepare(&process_options, state, dir);
+	if (ret < 0)
+		return ret;
+	facts->number = state->next_number;
+	path_of(path, sizeof(path), dir, facts->number, "", "");
+	while (facts->number < NUMBER_MAX && !rawsys(SYS_access, path, 0))
+		path_of(path, sizeof(path), dir, ++facts->number, "", "");
+	path_of(temporary, sizeof(temporary), dir, facts->number, ".", ".tmp");
+	rawsys(SYS_unlink, temporary); /* of a process image that was killed here */
+	file.fd = rawsys(
+		SYS_open, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (file.fd < 0)
+		return file.fd;
+	rawsys(SYS_fchmod, file.fd, 0600);
+	file.limit_bytes = file_limit_bytes();
+	sink.context = &file;
+	whole = snapshot_write(state, facts, &sink);
+	rawsys(SYS_close, file.fd);
+	ret = whole ? publish(temporary, path) : -ENOSPC;
+	if (ret < 0) {
+		rawsys(SYS_unlink, temporary);
+		return ret;
+	}
+	state->next_number = facts->number + 1;
+	return (long)facts->number;
+}
+
+/* Number of the snapshot, or -errno. The caller holds writer_lock. */
+static long write_locked(struct state_header *state, enum heapspy_reason reason, const char *label)
+{
+	struct snapshot_facts facts = {
+		.reason = (uint32_t)reason, .label = label, .pending = pending
+	};
+	long buffer, ret;
+
+	buffer = rawsys(SYS_mmap, 0, BUFFER_BYTES, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (buffer < 0 && buffer > -4096) {
+		ret = buffer;
+	} else {
+		read_memory_use(&facts, (char *)buffer);
+		facts.wall_ns = clock_ns(CLOCK_REALTIME);
+		facts.now_ns = clock_ns(CLOCK_MONOTONIC);
+		ret = write_file(state, &facts, (void *)buffer);
+		rawsys(SYS_munmap, buffer, BUFFER_BYTES);
+	}
+	if (ret < 0) {
+		state_count_loss(state, HEAPSPY_LOSS_SNAPSHOTS);
+		log_verbose("no snapshot: %e", (int)ret);
+	}
+	return ret;
+}
+
+static bool lock(struct state_header *state, uint64_t wait_ns)
+{
+	uint64_t begin_ns = clock_ns(CLOCK_MONOTONIC);
+
+	for (;;) {
+		struct timespec poll = { 0, LOCK_POLL_NS };
+		uint32_t unlocked = 0;
+
+		/* Pairs with the release in unlock(). */
+		if (hs_cas_acq_rel(&state->writer_lock, &unlocked, 1))
+			return true;
+		if (!wait_ns || clock_ns(CLOCK_MONOTONIC) - begin_ns > wait_ns)
+			return false;
+		rawsys(SYS_nanosleep, &poll, 0);
+	}
+}
+
+static void unlock(struct state_header *state)
+{
+	hs_store_release(&state->writer_lock, 0);
+}
+
+static bool is_due(const struct state_header *state, uint64_t now_ns)
+{
+	uint64_t due_ns = hs_load_relaxed(&state->due_ns);
+
+	return due_ns && now_ns >= due_ns;
+}
+
+/* Writes the snapshot that is due, if nobody else is at it. */
+static void write_due(struct state_header *state, uint64_t now_ns)
+{
+	uint64_t interval_ns = process_options.interval_ns;
+
+	if (!lock(state, 0))
+		return;
+	if (is_due(state, now_ns)) {
+		/* On the grid, however late this one is. */
+		hs_store_relaxed(&state->due_ns,
+			now_ns + interval_ns - (now_ns - state->start_ns) % interval_ns);
+		write_locked(state, HEAPSPY_REASON_INTERVAL, NULL);
+	}
+	unlock(state);
+}
+
+void writer_sampled(struct state_header *state, uint64_t now_ns, uint32_t stack_flags)
+{
+	enum options_writer writer = process_options.writer;
+
+	if (HS_LIKELY(!is_due(state, now_ns)) || stack_flags & UNFIT_FOR_WRITING ||
+		hs_load_relaxed(&process_seccomp))
+		return;
+	if (writer == WRITER_INLINE ||
+		(writer == WRITER_AUTO && !hs_load_relaxed(&process_page.threaded)))
+		write_due(state, now_ns);
+}
+
+static void *helper_main(void *argument)
+{
+	struct state_header *state = argument;
+
+	thread_state_enter(); /* nothing of this thread is a sample */
+	rawsys(SYS_prctl, PR_SET_NAME, "heapspy");
+	for (;;) {
+		uint64_t due_ns = hs_load_relaxed(&state->due_ns);
+		struct timespec until = { (time_t)(due_ns / 1000000000),
+			(long)(due_ns % 1000000000) };
+
+		rawsys(SYS_clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME, &until, 0);
+		if (hs_load_relaxed(&process_seccomp) ||
+			hs_load_relaxed(&process_page.exit_written))
+			return NULL;
+		write_due(state, clock_ns(CLOCK_MONOTONIC));
+	}
+}
+
+typedef int (*create_function)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+/* Once a process; a program that may have no more threads goes on without. */
+static void start_helper(struct state_header *state)
+{
+	uint32_t not_started = 0;
+	pthread_attr_t attributes;
+	sigset_t all, before;
+	create_function create;
+	uint8_t guard;
+	pthread_t thread;
+	int error;
+
+	if (!state->due_ns || !hs_cas_acq_rel(&process_page.helper_started, &not_started, 1))
+		return;
+	guard = thread_state_enter(); /* what pthread_create allocates for it is not the program's
+				       */
+	create = (create_function)real_alloc_next("pthread_create");
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_attr_init(&attributes);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attributes, HELPER_STACK_BYTES);
+	error = create(&thread, &attributes, helper_main, state);
+	if (error == EINVAL) { /* large static TLS */
+		pthread_attr_setstacksize(&attributes, 8u << 20);
+		error = create(&thread, &attributes, helper_main, state);
+	}
+	pthread_attr_destroy(&attributes);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	thread_state_leave(guard);
+	if (error)
+		log_verbose("no helper thread: %e; snapshots only at exit and by label", error);
+}
+
+void writer_thread_coming(void)
+{
+	hs_store_relaxed(&process_page.threaded, 1);
+}
+
+void writer_thread_made(int made)
+{
+	struct state_header *state = lifecycle_state();
+
+	if (made && state && process_options.writer == WRITER_AUTO)
+		start_helper(state);
+}
+
+void writer_after_load(void)
+{
+	struct state_header *state = lifecycle_state();
+
+	if (state && process_options.writer == WRITER_THREAD)
+		start_helper(state);
+}
+
+int writer_snapshot(const char *label)
+{
+	struct state_header *state = lifecycle_state();
+	int saved_errno = errno;
+	long number = 0;
+	uint8_t guard;
+
+	if (!state || process_options.writer == WRITER_OFF || hs_load_relaxed(&process_seccomp) ||
+		(uint32_t)rawsys(SYS_getpid, 0) != state->pid)
+		return 0;
+	guard = thread_state_enter();
+	if (lock(state, LOCK_WAIT_NS)) {
+		number = write_locked(state, HEAPSPY_REASON_LABEL, label);
+		unlock(state);
+	}
+	thread_state_leave(guard);
+	errno = saved_errno;
+	return number > 0 ? (int)number : 0;
+}
+
+void writer_exit(struct state_header *state)
+{
+	bool brief = clock_ns(CLOCK_MONOTONIC) - state->start_ns < BRIEF_NS;
+	uint8_t guard;
+
+	if (process_options.writer == WRITER_OFF ||
+		(brief && !hs_load_relaxed(&state->samples) && state->next_number == 1 &&
+			!(state->flags & HEAPSPY_INFO_NOT_INTERPOSED)))
+		return;
+	guard = thread_state_enter();
+	if (lock(state, LOCK_WAIT_NS)) {
+		write_locked(state, HEAPSPY_REASON_EXIT, NULL);
+		unlock(state);
+	}
+	thread_state_leave(guard);
+}

@@ -1,0 +1,39 @@
+/*
+ * writer.h - when, by whom and where snapshots are written from inside the
+ * process. Two writers: the sampling thread itself, while the program has made
+ * no thread; afterwards a helper thread, started once the program's first
+ * pthread_create has returned. Whoever writes holds state->writer_lock.
+ */
+#ifndef HEAPSPY_WRITER_H
+#define HEAPSPY_WRITER_H
+
+#include <stdint.h>
+#include "state.h"
+
+/*
+ * A sample has just been recorded: writes a snapshot if one is due and this
+ * thread is the one to write it. stack_flags: of that sample; a stack that could
+ * not be walked to its end, or with a signal frame in it, is no place to write.
+ * Called inside the re-entry guard.
+ */
+void writer_sampled(struct state_header *state, uint64_t now_ns, uint32_t stack_flags);
+
+/* The program is about to make a thread: the sampling thread stops writing. */
+void writer_thread_coming(void);
+
+/* It has made one, or could not (made false). Starts the helper. */
+void writer_thread_made(int made);
+
+/* HEAPSPY_WRITER=thread: the helper from the start. Once, at load. */
+void writer_after_load(void);
+
+/*
+ * Writes a snapshot named label (or NULL) now. Waits up to two seconds for one
+ * that is being written. Returns its number, 0 on failure. Not signal-safe.
+ */
+int writer_snapshot(const char *label);
+
+/* The snapshot of the end. Nothing is written for a process that never sampled and was brief. */
+void writer_exit(struct state_header *state);
+
+#endif

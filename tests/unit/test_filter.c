@@ -1,0 +1,87 @@
+/* filter.h: bits shared by addresses 128 MiB apart must outlive one of their samples. */
+#include <string.h>
+#include "preload/filter.h"
+#include "preload/lifecycle.h"
+#include "tests/unit/tap.h"
+
+#define ALIAS_BYTES (128ull << 20)
+
+static bool answer;
+static unsigned asked;
+
+static bool shared(struct state_header *state, uint32_t index)
+{
+	asked++;
+	return answer;
+}
+
+static void *at(uint64_t address)
+{
+	return (void *)(uintptr_t)address;
+}
+
+static void test_a_clear_bit_means_no_sample(void)
+{
+	uint64_t a = 0x7f0012345670;
+
+	memset(filter_words, 0, sizeof(filter_words));
+	CHECK(!filter_test(at(a)));
+	filter_add(at(a));
+	CHECK(filter_test(at(a)));
+	CHECK(!filter_test(at(a + 32)));
+	CHECK(!filter_test(at(a - 32)));
+	CHECK(filter_test(at(a + ALIAS_BYTES)));
+	filter_remove(NULL, at(a), shared);
+	CHECK(!filter_test(at(a)));
+	CHECK(asked == 0); /* nobody ever collided: no look-up needed */
+}
+
+static void test_a_shared_bit_stays(void)
+{
+	uint64_t a = 0x7f0012345670;
+
+	memset(filter_words, 0, sizeof(filter_words));
+	filter_add(at(a));
+	filter_add(at(a + ALIAS_BYTES));
+	asked = 0;
+	answer = true;
+	filter_remove(NULL, at(a), shared);
+	CHECK(asked == 1);
+	CHECK(filter_test(at(a + ALIAS_BYTES)));
+	answer = false;
+	filter_remove(NULL, at(a + ALIAS_BYTES), shared);
+	CHECK(!filter_test(at(a)));
+	/* The last bit of the word gone: the collision is forgotten. */
+	CHECK(filter_words[filter_index(at(a)) / 32] == 0);
+}
+
+/* A sample that arrives between the look-up and the clearing keeps its bit. */
+static bool adds_meanwhile(struct state_header *state, uint32_t index)
+{
+	if (asked++ == 0) {
+		filter_add(at((uint64_t)index << FILTER_GRAIN_LOG2));
+		return false;
+	}
+	return true;
+}
+
+static void test_an_arrival_during_removal_is_not_lost(void)
+{
+	uint64_t a = 0x555500001000;
+
+	memset(filter_words, 0, sizeof(filter_words));
+	filter_add(at(a));
+	filter_add(at(a));
+	asked = 0;
+	filter_remove(NULL, at(a), adds_meanwhile);
+	CHECK(asked == 2);
+	CHECK(filter_test(at(a)));
+}
+
+int main(void)
+{
+	TAP_RUN(test_a_clear_bit_means_no_sample);
+	TAP_RUN(test_a_shared_bit_stays);
+	TAP_RUN(test_an_arrival_during_removal_is_not_lost);
+	return tap_done();
+}

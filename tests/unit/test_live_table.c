@@ -1,0 +1,195 @@
+/* live_table.h: nothing lost or doubled while it grows, is thinned, and many threads use it. */
+#include <pthread.h>
+#include <stdlib.h>
+#include "preload/filter.h"
+#include "preload/live_table.h"
+#include "preload/state/state_map.h"
+#include "tests/unit/state_fixture.h"
+#include "tests/unit/tap.h"
+
+#define THREADS 4
+#define ROUNDS  20000
+
+static struct state_live_value value_of(uint64_t address)
+{
+	return (struct state_live_value){ address & 0xffff, address * 3 & 0xffffffffull,
+		(uint32_t)address, (uint32_t)(address >> 4) };
+}
+
+static bool same(const struct state_live_value *a, const struct state_live_value *b)
+{
+	return a->size_thread == b->size_thread && a->birth_level == b->birth_level &&
+	       a->stack == b->stack && a->u == b->u;
+}
+
+static uint64_t count_of(struct state_header *state)
+{
+	uint32_t i = state_n_chunks(state);
+	struct state_live_segment *s;
+	uint64_t n = 0;
+
+	while ((s = state_chunk_before(state, STATE_CHUNK_LIVE, &i)))
+		n += s->count;
+	return n;
+}
+
+static void test_what_goes_in_comes_out_once(void)
+{
+	struct state_header *state = state_fixture(32 << 20, 4096);
+	struct state_live_value value, out;
+	uint64_t i, n = 40000, missing = 0, wrong = 0, twice = 0;
+
+	CHECK(state != NULL);
+	for (i = 1; i <= n; i++) {
+		value = value_of(i * 48);
+		CHECK(live_table_insert(state, i * 48, &value) == LIVE_INSERTED);
+	}
+	CHECK(count_of(state) == n);
+	for (i = 1; i <= n; i++) {
+		value = value_of(i * 48);
+		if (!live_table_remove(state, i * 48, &out))
+			missing++;
+		else
+			wrong += !same(&value, &out);
+		twice += live_table_remove(state, i * 48, &out);
+	}
+	CHECK(missing == 0 && wrong == 0 && twice == 0);
+	CHECK(count_of(state) == 0);
+}
+
+static void test_addresses_of_one_filter_bit_find_each_other(void)
+{
+	struct state_header *state = state_fixture(32 << 20, 4096);
+	struct state_live_value value = value_of(1), out;
+	uint64_t base = 0x7f0000000040, i, n = 100;
+	uint32_t index = filter_index((void *)base);
+
+	CHECK(!live_table_has_index(state, index));
+	for (i = 0; i < n; i++)
+		CHECK(live_table_insert(state, base + (i << 27), &value) == LIVE_INSERTED);
+	for (i = 0; i < n; i++) {
+		CHECK(live_table_has_index(state, index));
+		CHECK(live_table_remove(state, base + (i << 27), &out));
+	}
+	CHECK(!live_table_has_index(state, index));
+}
+
+static void test_full_is_said(void)
+{
+	struct state_header *state = state_fixture(256 << 10, 4096);
+	struct state_live_value value = value_of(1), out;
+	uint64_t i = 1;
+
+	while (i < 100000 && live_table_insert(state, i * 64, &value) == LIVE_INSERTED)
+		i++;
+	CHECK(i > 300 && i < 10000);
+	CHECK(live_table_remove(state, 64, &out));
+}
+
+static bool keep_odd(struct state_header *state, struct state_live_value *value)
+{
+	return value->stack & 64;
+}
+
+static void never(struct state_header *state, const struct state_live_value *value)
+{
+	CHECK(!"a death during a walk in one thread");
+}
+
+static void test_a_walk_removes_what_it_is_told(void)
+{
+	struct state_header *state = state_fixture(32 << 20, 4096);
+	struct state_live_value value, out;
+	uint64_t i;
+
+	for (i = 1; i <= 1000; i++) {
+		value = value_of(i * 64);
+		live_table_insert(state, i * 64, &value);
+	}
+	live_table_thin(state, keep_odd, never);
+	CHECK(count_of(state) == 500);
+	for (i = 1; i <= 1000; i++)
+		CHECK(live_table_remove(state, i * 64, &out) == (i % 2 == 1));
+}
+
+/* Threads insert and remove their own addresses while a walk claims every slot in turn. */
+static struct state_header *shared_state;
+static uint64_t died_in_walk;
+static int stop;
+
+static bool keep_all(struct state_header *state, struct state_live_value *value)
+{
+	return true;
+}
+
+static void died(struct state_header *state, const struct state_live_value *value)
+{
+	hs_add_relaxed(&died_in_walk, 1);
+}
+
+static void *churn(void *argument)
+{
+	uint64_t base = (uint64_t)(uintptr_t)argument << 32, handed_over = 0, i;
+	unsigned seed = (unsigned)(uintptr_t)argument;
+	static __thread uint64_t held[64];
+
+	for (i = 0; i < ROUNDS; i++) {
+		unsigned slot = (unsigned)rand_r(&seed) % 64;
+		struct state_live_value value, out;
+
+		if (held[slot])
+			handed_over += !live_table_remove(shared_state, held[slot], &out);
+		held[slot] = base + ((i + 1) << 6);
+		value = value_of(held[slot]);
+		live_table_insert(shared_state, held[slot], &value);
+	}
+	for (i = 0; i < 64; i++) {
+		struct state_live_value out;
+
+		if (held[i])
+			handed_over += !live_table_remove(shared_state, held[i], &out);
+	}
+	return (void *)(uintptr_t)handed_over;
+}
+
+static void *walk(void *argument)
+{
+	while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE))
+		live_table_thin(shared_state, keep_all, died);
+	return NULL;
+}
+
+static void test_threads_and_a_walker(void)
+{
+	pthread_t threads[THREADS], walker;
+	uint64_t handed_over = 0;
+	unsigned i;
+
+	shared_state = state_fixture(32 << 20, 4096);
+	pthread_create(&walker, NULL, walk, NULL);
+	for (i = 0; i < THREADS; i++)
+		pthread_create(&threads[i], NULL, churn, (void *)(uintptr_t)(i + 1));
+	for (i = 0; i < THREADS; i++) {
+		void *n;
+
+		pthread_join(threads[i], &n);
+		handed_over += (uint64_t)(uintptr_t)n;
+	}
+	__atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
+	pthread_join(walker, NULL);
+	/* Each block died once: by its owner, or by the walk that held it at the moment. */
+	CHECK(handed_over == died_in_walk);
+	CHECK(count_of(shared_state) == 0);
+	printf("# %lu of %d deaths were finished by the walk\n", (unsigned long)handed_over,
+		THREADS * ROUNDS);
+}
+
+int main(void)
+{
+	TAP_RUN(test_what_goes_in_comes_out_once);
+	TAP_RUN(test_addresses_of_one_filter_bit_find_each_other);
+	TAP_RUN(test_full_is_said);
+	TAP_RUN(test_a_walk_removes_what_it_is_told);
+	TAP_RUN(test_threads_and_a_walker);
+	return tap_done();
+}

@@ -1,0 +1,88 @@
+/* options.h: what values mean, and that one which means nothing leaves the default. */
+#include <string.h>
+#include "preload/options.h"
+#include "tests/unit/tap.h"
+
+static struct options read_one(const char *entry)
+{
+	char path[] = "PATH=/bin";
+	char *environment[] = { path, (char *)entry, NULL };
+	struct options_names names = { "a/b", "host", 42 };
+	struct options options;
+
+	options_read(&options, environment, names);
+	return options;
+}
+
+static void test_defaults(void)
+{
+	struct options o = read_one(NULL);
+
+	CHECK(o.sample_bytes == 512 << 10);
+	CHECK(o.interval_ns == 60000000000ull);
+	CHECK(o.state_max_bytes == 32 << 20);
+	CHECK(o.depth == 128);
+	CHECK(o.writer == WRITER_AUTO && o.children == CHILDREN_ALL);
+	CHECK(!o.frame_pointers && !o.start_off && !o.state_anon && !o.verbose);
+	CHECK(!strcmp(o.state_dir, "/dev/shm") && !o.dir[0]);
+}
+
+static void test_values(void)
+{
+	CHECK(read_one("HEAPSPY_SAMPLE=1").sample_bytes == 1);
+	CHECK(read_one("HEAPSPY_SAMPLE=64KiB").sample_bytes == 64 << 10);
+	CHECK(read_one("HEAPSPY_SAMPLE=4096").sample_bytes == 4096);
+	CHECK(read_one("HEAPSPY_INTERVAL=250ms").interval_ns == 250000000);
+	CHECK(read_one("HEAPSPY_INTERVAL=5").interval_ns == 5000000000ull);
+	CHECK(read_one("HEAPSPY_INTERVAL=0").interval_ns == 0);
+	CHECK(read_one("HEAPSPY_INTERVAL=2m").interval_ns == 120000000000ull);
+	CHECK(read_one("HEAPSPY_WRITER=thread").writer == WRITER_THREAD);
+	CHECK(read_one("HEAPSPY_UNWIND=fp").frame_pointers);
+	CHECK(read_one("HEAPSPY_DEPTH=256").depth == 256);
+	CHECK(read_one("HEAPSPY_CHILDREN=none").children == CHILDREN_NONE);
+	CHECK(read_one("HEAPSPY_START=off").start_off);
+	CHECK(read_one("HEAPSPY_STATE=anon").state_anon);
+	CHECK(!strcmp(read_one("HEAPSPY_STATE=/run/x").state_dir, "/run/x"));
+	CHECK(read_one("HEAPSPY_STATE_MAX=1MiB").state_max_bytes == 1 << 20);
+}
+
+static void test_directory_sequences(void)
+{
+	CHECK(!strcmp(read_one("HEAPSPY_DIR=/v/%h-%c-%p%%").dir, "/v/host-a_b-42%"));
+	CHECK(!strcmp(read_one("HEAPSPY_DIR=rel/ative").dir, "rel/ative"));
+	CHECK(!read_one("HEAPSPY_DIR=/v/%q").dir[0]);
+	CHECK(!read_one("HEAPSPY_DIR=").dir[0]);
+}
+
+static void test_nonsense_leaves_the_default(void)
+{
+	static const char *const bad[] = { "HEAPSPY_SAMPLE=0", "HEAPSPY_SAMPLE=-1",
+		"HEAPSPY_SAMPLE=12 apples", "HEAPSPY_SAMPLE=99999999999999999999",
+		"HEAPSPY_SAMPLE=", "HEAPSPY_INTERVAL=1ns", "HEAPSPY_INTERVAL=1ms",
+		"HEAPSPY_INTERVAL=s", "HEAPSPY_WRITER=me", "HEAPSPY_UNWIND=magic",
+		"HEAPSPY_DEPTH=0", "HEAPSPY_DEPTH=257", "HEAPSPY_STATE=relative",
+		"HEAPSPY_STATE_MAX=1", "HEAPSPY_CHILDREN=some", "HEAPSPY_START=maybe",
+		"HEAPSPY_VERBOSE=2" };
+	struct options standard = read_one(NULL);
+	unsigned i;
+
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct options o = read_one(bad[i]);
+
+		CHECK(o.sample_bytes == standard.sample_bytes);
+		CHECK(o.interval_ns == standard.interval_ns);
+		CHECK(o.writer == standard.writer && o.children == standard.children);
+		CHECK(o.depth == standard.depth && o.state_max_bytes == standard.state_max_bytes);
+		CHECK(!o.frame_pointers && !o.start_off && !o.verbose && !o.state_anon);
+		CHECK(!strcmp(o.state_dir, standard.state_dir));
+	}
+}
+
+int main(void)
+{
+	TAP_RUN(test_defaults);
+	TAP_RUN(test_values);
+	TAP_RUN(test_directory_sequences);
+	TAP_RUN(test_nonsense_leaves_the_default);
+	return tap_done();
+}
