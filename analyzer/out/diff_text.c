@@ -12,6 +12,24 @@
 
 #define STACKS_MAX         64
 #define COLUMNS_FOR_BEFORE 100
+#define CANDIDATES         5
+
+/* The whole grew, but no site has samples enough to be named for it. */
+static bool only_together(const struct comparison *c)
+{
+	return !c->n_grew && c->total.verdict == COMPARE_GREW;
+}
+
+/* Then the likeliest sites are shown all the same, as what they are: within noise. */
+static void choose_candidates(const struct comparison *c, bool *shown)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < c->n_rows && n < CANDIDATES; i++) {
+		shown[i] = c->rows[i].verdict == COMPARE_NOISE && c->rows[i].growth.bytes > 0;
+		n += shown[i];
+	}
+}
 
 bool *diff_choose_rows(const struct diff_view *v)
 {
@@ -29,6 +47,8 @@ bool *diff_choose_rows(const struct diff_view *v)
 		shown[i] = true;
 		n++;
 	}
+	if (only_together(c))
+		choose_candidates(c, shown);
 	return shown;
 }
 
@@ -191,7 +211,9 @@ static void add_row_cells(struct table *t, const struct diff_view *v, const stru
 {
 	struct strbuf text = { 0 };
 
-	table_add(t, row->verdict == COMPARE_GREW ? "+" : "-");
+	table_add(t, row->verdict == COMPARE_GREW     ? "+"
+		     : row->verdict == COMPARE_SHRANK ? "-"
+						      : "~");
 	units_add_bytes(&text, fabs(row->growth.bytes));
 	table_add_buffer(t, &text);
 	add_range(&text, v, &row->growth);
@@ -299,7 +321,10 @@ static void add_table(struct strbuf *out, const struct diff_view *v, const bool 
 		where_add_text(&text, &layout, &v->sites->sites[c->rows[i].group]);
 		table_set_last(&t, row, &text);
 		table_render(&t, row++, 2, &v->style,
-			c->rows[i].verdict == COMPARE_GREW ? TABLE_RED : TABLE_GREEN, out);
+			c->rows[i].verdict == COMPARE_GREW     ? TABLE_RED
+			: c->rows[i].verdict == COMPARE_SHRANK ? TABLE_GREEN
+							       : TABLE_DIM,
+			out);
 		if (max)
 			add_row_stacks(out, v, &c->rows[i], max);
 	}
@@ -353,7 +378,14 @@ static void add_hints(struct strbuf *out, const struct diff_view *v)
 	const struct comparison *c = v->comparison;
 	const struct site *first;
 
-	if (v->options->quiet || !c->n_grew)
+	if (v->options->quiet)
+		return;
+	if (only_together(c))
+		strbuf_add_text(out,
+			"\nMemory grew, but no single site is certain with so few samples: "
+			"compare over a longer time,\n"
+			"or run with a smaller HEAPSPY_SAMPLE, say 64KiB.\n");
+	if (!c->n_grew)
 		return;
 	first = &v->sites->sites[c->rows[0].group];
 	if (!v->third)
