@@ -1,0 +1,19 @@
+"""Lets every suite import tests/hspy.py, and gives each test a state directory of its own."""
+import os
+import shutil
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+
+@pytest.fixture(autouse=True)
+def state_dir(monkeypatch):
+    """HEAPSPY_STATE in a directory that goes away, so that killed victims leave nothing behind."""
+    path = tempfile.mkdtemp(prefix="heapspy-tests.", dir="/dev/shm")
+    os.chmod(path, 0o1777)
+    monkeypatch.setenv("HEAPSPY_STATE", path)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
