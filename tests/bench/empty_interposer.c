@@ -1,6 +1,7 @@
 /*
- * empty_interposer.c - what any interposer costs at least: each function jumps to the next one.
- * libheapspy.so is measured against this library.
+ * empty_interposer.c - what any interposer costs at least: one jump a call. The
+ * pointers begin at stubs that look the next functions up, so that nothing is
+ * asked on the way. libheapspy.so is measured against this library.
  */
 #include <dlfcn.h>
 #include <stddef.h>
@@ -10,12 +11,17 @@ void free(void *p);
 void *calloc(size_t n, size_t bytes);
 void *realloc(void *p, size_t bytes);
 
-static void *(*next_malloc)(size_t);
-static void (*next_free)(void *);
-static void *(*next_calloc)(size_t, size_t);
-static void *(*next_realloc)(void *, size_t);
+static void *first_malloc(size_t bytes);
+static void first_free(void *p);
+static void *first_calloc(size_t n, size_t bytes);
+static void *first_realloc(void *p, size_t bytes);
 
-__attribute__((cold, noinline)) static void resolve(void)
+static void *(*next_malloc)(size_t) = first_malloc;
+static void (*next_free)(void *) = first_free;
+static void *(*next_calloc)(size_t, size_t) = first_calloc;
+static void *(*next_realloc)(void *, size_t) = first_realloc;
+
+static void resolve(void)
 {
 	next_malloc = (void *(*)(size_t))dlsym(RTLD_NEXT, "malloc");
 	next_free = (void (*)(void *))dlsym(RTLD_NEXT, "free");
@@ -23,30 +29,46 @@ __attribute__((cold, noinline)) static void resolve(void)
 	next_realloc = (void *(*)(void *, size_t))dlsym(RTLD_NEXT, "realloc");
 }
 
+static void *first_malloc(size_t bytes)
+{
+	resolve();
+	return next_malloc(bytes);
+}
+
+static void first_free(void *p)
+{
+	resolve();
+	next_free(p);
+}
+
+static void *first_calloc(size_t n, size_t bytes)
+{
+	resolve();
+	return next_calloc(n, bytes);
+}
+
+static void *first_realloc(void *p, size_t bytes)
+{
+	resolve();
+	return next_realloc(p, bytes);
+}
+
 void *malloc(size_t bytes)
 {
-	if (__builtin_expect(!next_malloc, 0))
-		resolve();
 	return next_malloc(bytes);
 }
 
 void free(void *p)
 {
-	if (__builtin_expect(!next_free, 0))
-		resolve();
 	next_free(p);
 }
 
 void *calloc(size_t n, size_t bytes)
 {
-	if (__builtin_expect(!next_calloc, 0))
-		resolve();
 	return next_calloc(n, bytes);
 }
 
 void *realloc(void *p, size_t bytes)
 {
-	if (__builtin_expect(!next_realloc, 0))
-		resolve();
 	return next_realloc(p, bytes);
 }
