@@ -2,13 +2,13 @@
 #include "heapspy/heapspy.h"
 #include "preload/atomics.h"
 #include "preload/compiler.h"
-#include "preload/lifecycle.h"
+#include "preload/process.h"
 #include "preload/thread_state.h"
 #include "preload/writer.h"
 
 static int set_stopped(int stopped)
 {
-	struct state_header *state = lifecycle_state();
+	struct state_header *state = process_state();
 
 	if (!state)
 		return 0;
@@ -36,7 +36,7 @@ HS_EXPORT int heapspy_start_v1(void)
 
 HS_EXPORT int heapspy_stop_v1(void)
 {
-	struct state_header *state = lifecycle_state();
+	struct state_header *state = process_state();
 
 	/* What this thread has consumed so far counts; what comes now does not. */
 	if (state && hs_thread.generation == process_generation)
@@ -46,7 +46,7 @@ HS_EXPORT int heapspy_stop_v1(void)
 
 HS_EXPORT int heapspy_is_active_v1(void)
 {
-	struct state_header *state = lifecycle_state();
+	struct state_header *state = process_state();
 
 	return state && !(hs_load_relaxed(&state->flags) &
 				(HEAPSPY_INFO_STOPPED | HEAPSPY_INFO_NOT_INTERPOSED));

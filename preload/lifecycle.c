@@ -17,14 +17,13 @@
  */
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
 #include <unistd.h>
 #include "preload/atomics.h"
 #include "preload/compiler.h"
-#include "preload/filter.h"
 #include "preload/lifecycle.h"
 #include "preload/log.h"
 #include "preload/modules.h"
+#include "preload/process.h"
 #include "preload/process_state.h"
 #include "preload/rawsys.h"
 #include "preload/real_alloc.h"
@@ -33,17 +32,6 @@
 #include "preload/unwind.h"
 #include "preload/cfi_rows.h"
 #include "preload/writer.h"
-
-#ifndef MADV_WIPEONFORK
-#define MADV_WIPEONFORK 18
-#endif
-
-struct process_page process_page;
-uint64_t filter_words[FILTER_WORDS] __attribute__((aligned(PROCESS_PAGE_BYTES)));
-
-struct options process_options;
-uint32_t process_generation;
-uint32_t process_seccomp;
 
 static struct process_facts facts;
 
@@ -69,12 +57,6 @@ static const char *refusal(void)
 	return NULL;
 }
 
-static bool wipe_on_fork(void)
-{
-	return !rawsys(SYS_madvise, &process_page, sizeof(process_page), MADV_WIPEONFORK) &&
-	       !rawsys(SYS_madvise, filter_words, sizeof(filter_words), MADV_WIPEONFORK);
-}
-
 /* Everything that is done once an image, but for the state. */
 static HS_COLD bool begin(void)
 {
@@ -91,7 +73,7 @@ static HS_COLD bool begin(void)
 		log_verbose("not interposed: malloc of %s stands before heapspy's", front);
 	}
 	why = refusal();
-	if (!why && !wipe_on_fork())
+	if (!why && !process_wipe_on_fork())
 		why = "this kernel cannot wipe memory at a fork (4.14)";
 	if (why) {
 		log_verbose("passing through: %s", why);
@@ -123,14 +105,16 @@ static HS_COLD struct state_header *make_state(bool forked)
 		return NULL;
 	}
 	hs_store_relaxed(&process_generation, hs_load_relaxed(&process_generation) + 1);
-	/* Pairs with lifecycle_state(). */
+	log_verbose("profiling %s (pid %u): mean sampling interval %lu bytes", state->comm,
+		state->pid, state->interval_bytes);
+	/* Pairs with process_state(). */
 	hs_store_release(&process_page.state, state);
 	return state;
 }
 
 HS_COLD struct state_header *lifecycle_state_or_make(void)
 {
-	struct state_header *state = lifecycle_state();
+	struct state_header *state = process_state();
 	uint32_t unlocked = 0;
 	bool forked;
 
@@ -159,7 +143,7 @@ void lifecycle_set_seccomp(bool filtered)
 
 void lifecycle_exit(void)
 {
-	struct state_header *state = lifecycle_state();
+	struct state_header *state = process_state();
 	uint32_t unwritten = 0;
 
 	/* A vfork child shares our memory, but it is not the one that profiles. */

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include "preload/atomics.h"
-#include "preload/lifecycle.h"
+#include "preload/process.h"
 #include "preload/modules.h"
 #include "preload/state/state_map.h"
 
@@ -186,7 +186,7 @@ static bool reserve(struct state_header *state, uint32_t *indexp)
 
 unsigned modules_serial(const struct dl_find_object *object)
 {
-	struct state_header *state = lifecycle_state();
+	struct state_header *state = process_state();
 	struct identity id = { NULL };
 	struct state_module *m;
 	uint32_t index, flags = STATE_MODULE_READY;

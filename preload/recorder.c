@@ -15,6 +15,7 @@
 #include "preload/filter.h"
 #include "preload/lifecycle.h"
 #include "preload/live_table.h"
+#include "preload/process.h"
 #include "preload/recorder.h"
 #include "preload/site_stats.h"
 #include "preload/stack_table.h"
@@ -50,7 +51,7 @@ static void pause_countdown(uint64_t bytes)
 
 static uint64_t draw_gap(const struct state_header *state)
 {
-	return sample_gap_bytes(sample_rng_next(&hs_thread.rng), lifecycle_interval_bytes(state));
+	return sample_gap_bytes(sample_rng_next(&hs_thread.rng), state_interval_bytes(state));
 }
 
 /*
@@ -67,7 +68,7 @@ static bool redraw(struct state_header *state, size_t size, uint64_t now_ns)
 	if (hs_load_relaxed(&state->flags) & HEAPSPY_INFO_STOPPED) {
 		undo_countdown(size);
 		thread_state_settle(state, 0);
-		pause_countdown(lifecycle_interval_bytes(state) == 1 ? 0 : PAUSE_BYTES);
+		pause_countdown(state_interval_bytes(state) == 1 ? 0 : PAUSE_BYTES);
 		return false;
 	}
 	if (t->flags & THREAD_EXITING) { /* each allocation for itself, with a gap of its own */
@@ -218,7 +219,7 @@ HS_COLD void recorder_allocated(void *block, size_t size)
 	uint32_t flags;
 
 	if (!block || (t->inside && !guard_is_stale())) {
-		state = lifecycle_state();
+		state = process_state();
 		undo_countdown(size);
 		if (block && state)
 			state_count_loss(state, HEAPSPY_LOSS_REENTRY);
@@ -245,7 +246,7 @@ HS_COLD void recorder_allocated(void *block, size_t size)
 
 void recorder_detach(void *block, struct recorder_ticket *ticket)
 {
-	struct state_header *state = lifecycle_state();
+	struct state_header *state = process_state();
 
 	/* NULL shares its filter bit with real addresses, and is a free slot's key. */
 	ticket->held = block && state && take_out(state, block, &ticket->value);
@@ -253,7 +254,7 @@ void recorder_detach(void *block, struct recorder_ticket *ticket)
 
 void recorder_settle(const struct recorder_ticket *ticket)
 {
-	struct state_header *state = lifecycle_state();
+	struct state_header *state = process_state();
 
 	if (ticket->held && state)
 		die(state, &ticket->value, clock_ns(CLOCK_MONOTONIC));
@@ -261,7 +262,7 @@ void recorder_settle(const struct recorder_ticket *ticket)
 
 void recorder_reattach(void *block, const struct recorder_ticket *ticket)
 {
-	struct state_header *state = lifecycle_state();
+	struct state_header *state = process_state();
 
 	if (ticket->held && state && !put_in(state, block, &ticket->value)) {
 		state_count_loss(state, HEAPSPY_LOSS_STATE_FULL);

@@ -15,7 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/uio.h>
 #include "preload/atomics.h"
-#include "preload/lifecycle.h"
+#include "preload/process.h"
 #include "preload/rawsys.h"
 #include "preload/state/state_map.h"
 #include "preload/thread_state.h"
@@ -181,7 +181,7 @@ static void thread_exits(void *value)
 {
 	struct thread_state *t = &hs_thread;
 	uintptr_t round = (uintptr_t)value;
-	struct state_header *state = lifecycle_state();
+	struct state_header *state = process_state();
 	uint8_t guard;
 
 	if (!state || t->generation != hs_load_relaxed(&process_generation) || t->inside)

@@ -20,7 +20,7 @@
 #include "preload/clock.h"
 #include "preload/compiler.h"
 #include "preload/file_limit.h"
-#include "preload/lifecycle.h"
+#include "preload/process.h"
 #include "preload/log.h"
 #include "preload/rawsys.h"
 #include "preload/snapshot_dir.h"
@@ -231,16 +231,30 @@ static void write_due(struct state_header *state, uint64_t now_ns)
 	unlock(state);
 }
 
+/* A program that only ever allocates in signal handlers, or in code that ends each walk. */
+static void say_overdue(struct state_header *state, uint64_t now_ns)
+{
+	uint32_t unsaid = 0;
+
+	if (now_ns - hs_load_relaxed(&state->due_ns) > 2 * process_options.interval_ns &&
+		hs_cas_relaxed(&process_page.overdue_said, &unsaid, 1))
+		log_verbose("no place to write a snapshot from: stacks end early or hold a signal "
+			    "frame; HEAPSPY_WRITER=thread does without");
+}
+
 void writer_sampled(struct state_header *state, uint64_t now_ns, uint32_t stack_flags)
 {
 	enum options_writer writer = process_options.writer;
 
-	if (HS_LIKELY(!is_due(state, now_ns)) || stack_flags & UNFIT_FOR_WRITING ||
-		hs_load_relaxed(&process_seccomp))
+	if (HS_LIKELY(!is_due(state, now_ns)) || hs_load_relaxed(&process_seccomp))
 		return;
-	if (writer == WRITER_INLINE ||
-		(writer == WRITER_AUTO && !hs_load_relaxed(&process_page.threaded)))
+	if (writer != WRITER_INLINE &&
+		(writer != WRITER_AUTO || hs_load_relaxed(&process_page.threaded)))
+		return;
+	if (!(stack_flags & UNFIT_FOR_WRITING))
 		write_due(state, now_ns);
+	else
+		say_overdue(state, now_ns);
 }
 
 static void *helper_main(void *argument)
@@ -304,7 +318,7 @@ void writer_thread_coming(void)
 
 void writer_thread_made(int made)
 {
-	struct state_header *state = lifecycle_state();
+	struct state_header *state = process_state();
 
 	if (made && state && process_options.writer == WRITER_AUTO)
 		start_helper(state);
@@ -312,7 +326,7 @@ void writer_thread_made(int made)
 
 void writer_after_load(void)
 {
-	struct state_header *state = lifecycle_state();
+	struct state_header *state = process_state();
 
 	if (state && process_options.writer == WRITER_THREAD)
 		start_helper(state);
@@ -320,7 +334,7 @@ void writer_after_load(void)
 
 int writer_snapshot(const char *label)
 {
-	struct state_header *state = lifecycle_state();
+	struct state_header *state = process_state();
 	int saved_errno = errno;
 	long number = 0;
 	uint8_t guard;

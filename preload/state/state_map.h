@@ -82,6 +82,12 @@ static inline void *state_chunk_before(
 void *state_map_entry(const struct state_header *state, enum state_chunk_kind kind, uint32_t index,
 	uint32_t entry_bytes);
 
+/* R in force, bytes. */
+static inline uint64_t state_interval_bytes(const struct state_header *state)
+{
+	return state->interval_bytes << hs_load_relaxed(&state->level);
+}
+
 static inline void state_count_loss(struct state_header *state, enum heapspy_loss what)
 {
 	/* Relaxed: a tally that nothing else depends on. */

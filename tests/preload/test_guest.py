@@ -125,6 +125,7 @@ def test_root_that_becomes_another_user(tmp_path):
     assert run.stderr == ""
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="needs the right to lock all memory")
 def test_locked_memory(tmp_path):
     """mlockall makes every mapping resident: the library may cost megabytes, not its whole cap."""
     plain = hspy.run([hspy.victim("prog_mlock")], tmp_path, preload=())

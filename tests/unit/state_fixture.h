@@ -3,7 +3,6 @@
 #define HEAPSPY_STATE_FIXTURE_H
 
 #include <string.h>
-#include "preload/lifecycle.h"
 #include "preload/process_state.h"
 
 /* max_bytes: cap of the state; interval_bytes: R0. Lives until the test ends. */

@@ -1,7 +1,6 @@
 /* filter.h: bits shared by addresses 128 MiB apart must outlive one of their samples. */
 #include <string.h>
 #include "preload/filter.h"
-#include "preload/lifecycle.h"
 #include "tests/unit/tap.h"
 
 #define ALIAS_BYTES (128ull << 20)

@@ -1,0 +1,52 @@
+/*
+ * process.h - what the library knows of the process it is in: its state, its
+ * options, how far it has come. Lower layers ask here; lifecycle.c decides.
+ *
+ * The one way to the state is the pointer in a page that the kernel wipes in
+ * every forked child (MADV_WIPEONFORK), whatever made the child: fork, _Fork,
+ * a raw clone. A vfork child shares the page, the state and the heap, and that
+ * is right: its allocations are its parent's.
+ */
+#ifndef HEAPSPY_PROCESS_H
+#define HEAPSPY_PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "preload/atomics.h"
+#include "preload/options.h"
+#include "state.h"
+
+#define PROCESS_PAGE_BYTES 4096
+
+/* Zero in a forked child: fills whole pages of its own. Any thread, atomically. */
+struct __attribute__((aligned(PROCESS_PAGE_BYTES))) process_page {
+	struct state_header *state; /* released by the maker of the state */
+	uint32_t making_state;      /* try-lock */
+	uint32_t pass_through;      /* for good: no state can or shall be had */
+	uint32_t threaded;          /* a thread was or is being made */
+	uint32_t helper_started;
+	uint32_t overdue_said;
+	uint32_t exit_written; /* the exit snapshot is done, or another thread is at it */
+};
+
+extern struct process_page process_page __attribute__((visibility("hidden")));
+
+/* Read once at the start, then constant; forked children inherit them. */
+extern struct options process_options __attribute__((visibility("hidden")));
+
+/* System calls may be fatal: make none. A filter is inherited by forks, so this is not wiped. */
+extern uint32_t process_seccomp __attribute__((visibility("hidden")));
+
+/* Counts the states this image has made; in thread_state.generation. */
+extern uint32_t process_generation __attribute__((visibility("hidden")));
+
+/* The state, or NULL: none yet, a child without one, or passing through. */
+static inline struct state_header *process_state(void)
+{
+	return hs_load_acquire(&process_page.state);
+}
+
+/* Asks the kernel to wipe process_page and the filter in forked children; false: it cannot. */
+bool process_wipe_on_fork(void);
+
+#endif
