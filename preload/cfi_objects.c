@@ -27,6 +27,7 @@ typedef int find_object_function(void *, struct dl_find_object *);
 static find_object_function *find_object;
 static struct cfi_section own_section;
 uintptr_t cfi_objects_own_lo, cfi_objects_own_hi;
+static uintptr_t main_lo, main_hi;
 
 /*
  * A registered table. state counts: odd while the fields are being written or
@@ -89,21 +90,59 @@ static const ElfW(Phdr) * program_headers(const struct dl_find_object *loaded, u
 	return (const ElfW(Phdr) *)((const char *)elf + elf->e_phoff);
 }
 
+/* All that the program headers of an object map. */
+static void extent_of(const struct dl_phdr_info *info, uintptr_t *lop, uintptr_t *hip)
+{
+	*lop = UINTPTR_MAX;
+	*hip = 0;
+	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *header = &info->dlpi_phdr[i];
+		uintptr_t start = info->dlpi_addr + header->p_vaddr;
+
+		if (header->p_type != PT_LOAD)
+			continue;
+		if (start < *lop)
+			*lop = start;
+		if (start + header->p_memsz > *hip)
+			*hip = start + header->p_memsz;
+	}
+}
+
+/* The main program comes first. */
+static int visit_main(struct dl_phdr_info *info, size_t size, void *argument)
+{
+	extent_of(info, &main_lo, &main_hi);
+	return 1;
+}
+
+/*
+ * _dl_find_object(), but with the whole of the main program where the loader
+ * answers with one segment of it: when the kernel mapped it with holes (large
+ * page sizes in the program headers).
+ */
+static bool locate(uintptr_t pc, struct dl_find_object *loaded)
+{
+	if (!find_object || find_object((void *)pc, loaded) != 0)
+		return false;
+	if ((uintptr_t)loaded->dlfo_map_start >= main_lo &&
+		(uintptr_t)loaded->dlfo_map_end <= main_hi) {
+		loaded->dlfo_map_start = (void *)main_lo;
+		loaded->dlfo_map_end = (void *)main_hi;
+	}
+	return true;
+}
+
 static int visit_object(struct dl_phdr_info *info, size_t size, void *argument)
 {
 	uintptr_t here = (uintptr_t)argument, lo, hi;
 
 	if (!find_segment(info->dlpi_phdr, info->dlpi_phnum, info->dlpi_addr, here, 0, &lo, &hi))
 		return 0;
-	cfi_objects_own_lo = UINTPTR_MAX;
+	extent_of(info, &cfi_objects_own_lo, &cfi_objects_own_hi);
 	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *header = &info->dlpi_phdr[i];
 		uintptr_t start = info->dlpi_addr + header->p_vaddr;
 
-		if (header->p_type == PT_LOAD && start < cfi_objects_own_lo)
-			cfi_objects_own_lo = start;
-		if (header->p_type == PT_LOAD && start + header->p_memsz > cfi_objects_own_hi)
-			cfi_objects_own_hi = start + header->p_memsz;
 		if (header->p_type == PT_GNU_EH_FRAME &&
 			find_segment(info->dlpi_phdr, info->dlpi_phnum, info->dlpi_addr, start,
 				PF_R, &lo, &hi))
@@ -117,6 +156,7 @@ void cfi_objects_init(void)
 {
 	/* The address, not a call: nothing may be bound lazily inside a hook. */
 	find_object = _dl_find_object;
+	dl_iterate_phdr(visit_main, NULL);
 	dl_iterate_phdr(visit_object, (void *)cfi_objects_init);
 }
 
@@ -186,7 +226,7 @@ bool cfi_objects_find(uintptr_t pc, struct cfi_object *object)
 		object->section = own_section;
 		return true;
 	}
-	if (find_object && find_object((void *)pc, &object->loaded) == 0) {
+	if (locate(pc, &object->loaded)) {
 		object->section = section_of(&object->loaded);
 		return true;
 	}
@@ -223,7 +263,7 @@ bool cfi_objects_after_call(uintptr_t pc, bool *in_objectp)
 	unsigned n_headers;
 	uintptr_t lo, hi;
 
-	*in_objectp = find_object && find_object((void *)(pc - 1), &loaded) == 0;
+	*in_objectp = locate(pc - 1, &loaded);
 	if (!*in_objectp)
 		return false;
 	headers = program_headers(&loaded, &n_headers);

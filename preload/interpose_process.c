@@ -77,7 +77,45 @@ HS_EXPORT int dlclose(void *handle)
 	return result;
 }
 
+/*
+ * The end. The last snapshot is to show the program as it was, not what its
+ * destructors and exit handlers have left of it: so it is taken when main
+ * returns, and when exit is called. exit() may also be called by libc itself
+ * (the last thread's end): then our destructor is late, but not too late.
+ */
+static int (*program_main)(int, char **, char **);
+
+static int main_and_last_snapshot(int argc, char **argv, char **environment)
+{
+	int code = program_main(argc, argv, environment);
+
+	lifecycle_exit();
+	return code;
+}
+
+typedef int (*start_function)(int (*)(int, char **, char **), int, char **, void (*)(void),
+	void (*)(void), void (*)(void), void *);
+
+HS_EXPORT int __libc_start_main(int (*main_function)(int, char **, char **), int argc, char **argv,
+	void (*init)(void), void (*fini)(void), void (*rtld_fini)(void), void *stack_end);
+HS_EXPORT int __libc_start_main(int (*main_function)(int, char **, char **), int argc, char **argv,
+	void (*init)(void), void (*fini)(void), void (*rtld_fini)(void), void *stack_end)
+{
+	start_function real = NEXT(start_function, "__libc_start_main");
+
+	program_main = main_function;
+	return real(main_and_last_snapshot, argc, argv, init, fini, rtld_fini, stack_end);
+}
+
 typedef void (*leave_function)(int) __attribute__((noreturn));
+
+HS_EXPORT void exit(int code)
+{
+	leave_function real = NEXT(leave_function, "exit");
+
+	lifecycle_exit();
+	real(code);
+}
 
 HS_EXPORT void _exit(int code)
 {

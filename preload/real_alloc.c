@@ -6,7 +6,7 @@
  * each call): such requests, met by the thread that is resolving, come out of a
  * static arena that is never given back. The text is dropped by the next look-up,
  * never by dlerror(): that translates it, under a lock that the caller of malloc
- * may hold (bindtextdomain(); postgres hung for ever). __libc_malloc is no substitute for the
+ * may hold, as bindtextdomain() does. __libc_malloc is no substitute for the
  * next malloc: behind jemalloc or tcmalloc it is another heap.
  */
 #include <dlfcn.h>

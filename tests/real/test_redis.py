@@ -16,12 +16,8 @@ def free_port():
 
 
 def names_of(rows):
-    """All function and module names of the rows and their stacks."""
-    for row in rows:
-        yield row["where"].get("function") or "", row["where"].get("module") or ""
-        for stack in row.get("stacks", ()):
-            for frame in stack["frames"]:
-                yield frame.get("function") or "", frame.get("module") or ""
+    """All function names in the rows and their stacks; Debian's redis keeps its dynamic symbols."""
+    return {frame.get("function") for row in rows for stack in row["stacks"] for frame in stack["frames"]}
 
 
 def test_redis(tmp_path):
@@ -33,7 +29,7 @@ def test_redis(tmp_path):
 
     with hspy.Server(["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "",
                       "--appendonly", "no", "--dir", tmp_path, "--daemonize", "no"],
-                     tmp_path / "run", settings={"interval": "250ms"}) as server:
+                     tmp_path / "run", settings={"interval": "250ms", "sample": "64KiB"}) as server:
         server.wait_until(lambda: ask("ping") == "PONG" and hspy.snapshots(server.dir))
         bench = subprocess.run(
             ["redis-benchmark", "-p", str(port), "-n", "60000", "-r", "100000000", "-d", "500", "-q",
@@ -50,4 +46,7 @@ def test_redis(tmp_path):
     report = hspy.diff(f"{tmp_path}/run@first", f"{tmp_path}/run@last")
     grown = report["rows"][:10]
     assert sum(row["bytes"] for row in grown) > keys * 500 / 2
-    assert any("redis" in module for _, module in names_of(grown)), grown
+    # The first row is the values, made where requests are read; the keys follow, made by the keyspace.
+    first = names_of(grown[:1])
+    assert {"createStringObject", "processMultibulkBuffer"} & first, grown[0]
+    assert {"dbAdd", "dictAddRaw", "setKey", "setGenericCommand"} & names_of(grown), grown
