@@ -51,8 +51,7 @@ extern const struct command cmd_diff, cmd_top, cmd_dump;
 		{ OPTION_OUTPUT, 'o', "output", "FILE", "write to FILE" },                         \
 		{ OPTION_QUIET, 'q', "quiet", NULL, "no warnings, no hints" },                     \
 	{                                                                                          \
-		OPTION_PARTIAL, 0, "partial", NULL,                                                \
-			"use what is whole of a cut or damaged snapshot"                           \
+		OPTION_PARTIAL, 0, "partial", NULL, "use what is whole of a damaged snapshot"      \
 	}
 
 #define CMD_N_ROWS(rows) (sizeof(rows) / sizeof((rows)[0]))

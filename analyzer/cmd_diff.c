@@ -47,16 +47,57 @@ static int open_moments(struct work *w, const struct options *o, struct fail *f)
 {
 	const char *b = o->n_args > 1 ? o->args[1] : o->args[0];
 
+	if (input_open(&w->a, o->args[0], o->n_args == 1 ? "first" : "last", INPUT_NEEDS_LIVE, o,
+		    f) < 0)
+		return -1;
+	/* A mistake in the one moment is said before that there should be two. */
 	if (o->n_args == 1 && !moment_is_run(b))
 		return fail_set(f, EXIT_CODE_USAGE,
 			"diff needs two moments, or a run directory for its first and last");
-	if (input_open(&w->a, o->args[0], o->n_args == 1 ? "first" : "last", INPUT_NEEDS_LIVE, o,
-		    f) < 0 ||
-		input_open(&w->b, b, "last", INPUT_NEEDS_LIVE, o, f) < 0)
+	if (input_open(&w->b, b, "last", INPUT_NEEDS_LIVE, o, f) < 0)
 		return -1;
 	if (o->third && input_open(&w->third, o->third, "last", INPUT_NEEDS_LIVE, o, f) < 0)
 		return -1;
 	return 0;
+}
+
+static bool same_snapshot(const struct snapshot *a, const struct snapshot *b)
+{
+	return same_process(a, b) && a->info.number == b->info.number &&
+	       a->info.cut_ns == b->info.cut_ns;
+}
+
+/* A comparison of a snapshot with itself would say "no change" whatever had happened. */
+static int fail_nothing_to_compare(const struct work *w, const struct options *o, struct fail *f)
+{
+	const struct snapshot *s = w->a.snapshot;
+	const char *a = o->args[0], *b = o->n_args > 1 ? o->args[1] : a;
+	struct moment_parts parts = moment_split(a);
+	struct strbuf text = { 0 };
+
+	if (w->a.moment.n_in_run == 1 && w->b.moment.n_in_run == 1)
+		strbuf_addf(&text, "'%s' holds one %ssnapshot (", parts.path,
+			w->a.moment.n_passed ? "readable " : "");
+	else
+		strbuf_addf(&text, "'%s' and '%s' are the same snapshot ('%s', ", a, b, s->path);
+	strbuf_add_text(&text, s->info.reason == HEAPSPY_REASON_EXIT ? "at exit, " : "at ");
+	units_add_clock(&text, s->info.cut_ns);
+	strbuf_add_text(&text, "): nothing to compare; ");
+	if (w->a.moment.n_in_run == 1 && w->b.moment.n_in_run == 1) {
+		strbuf_add_text(&text, "snapshots come every HEAPSPY_INTERVAL (60s unless set); "
+				       "see: heapspy top ");
+		strbuf_add_shell_word(&text, parts.path);
+	} else if (w->a.moment.n_in_run > 1) {
+		strbuf_add_text(&text, "first to last: heapspy diff ");
+		strbuf_add_shell_word(&text, parts.path);
+	} else {
+		strbuf_add_text(&text, "see: heapspy top ");
+		strbuf_add_shell_word(&text, a);
+	}
+	fail_set(f, EXIT_CODE_INPUT, "%s", text.data);
+	strbuf_deinit(&text);
+	free(parts.path);
+	return -1;
 }
 
 static int check_same_process(
@@ -81,6 +122,8 @@ static int check_moments(struct work *w, const struct options *o, struct fail *f
 {
 	if (input_check_interposed(&w->a, o, f) < 0 || input_check_interposed(&w->b, o, f) < 0)
 		return -1;
+	if (same_snapshot(w->a.snapshot, w->b.snapshot))
+		return fail_nothing_to_compare(w, o, f);
 	if (!o->force && check_same_process(&w->a, &w->b, "A and B", f) < 0)
 		return -1;
 	/* The third moment works by recognizing samples, which no --force can bring back. */
@@ -138,10 +181,11 @@ static void warn(struct work *w, const struct options *o, const bool *shown)
 	size_t i;
 
 	if (same_directory(w->a.snapshot->path, w->b.snapshot->path))
-		w->b.moment.n_passed = 0;
+		w->b.moment.n_passed = w->b.moment.n_newer_inside = 0;
 	input_warn(&w->a, o);
 	if (strcmp(w->a.snapshot->path, w->b.snapshot->path))
 		input_warn(&w->b, o);
+	input_warn_broken_stacks(&w->b, o);
 	for (i = 0; i < w->comparison.n_rows; i++)
 		sites_shown[w->comparison.rows[i].group] |= shown[i];
 	input_warn_symbols(&w->sites, sites_shown, o);
@@ -162,10 +206,15 @@ static void show(struct work *w, const struct options *o, struct strbuf *out)
 	};
 	bool *shown;
 
-	strbuf_addf(&arguments, "%s%s%s", o->args[0], o->n_args > 1 ? " " : "",
-		o->n_args > 1 ? o->args[1] : "");
-	if (o->third)
-		strbuf_addf(&arguments, " --third %s", o->third);
+	strbuf_add_shell_word(&arguments, o->args[0]);
+	if (o->n_args > 1) {
+		strbuf_add_char(&arguments, ' ');
+		strbuf_add_shell_word(&arguments, o->args[1]);
+	}
+	if (o->third) {
+		strbuf_add_text(&arguments, " --third ");
+		strbuf_add_shell_word(&arguments, o->third);
+	}
 	view.arguments = arguments.data;
 	view.style.full_names = o->full_names;
 	shown = diff_choose_rows(&view);

@@ -217,6 +217,12 @@ static double p_value(const struct comparison *c, const struct compare_sums *sum
 	return growth_p_value(&swapped, 0);
 }
 
+/* Whether the range says so as well: no mark stands beside a range that holds 0. */
+static bool range_agrees(const struct growth *growth, bool shrinking)
+{
+	return shrinking ? growth->range.hi < 0 : growth->range.lo > 0;
+}
+
 /* Marks with verdict the rows whose p-value is a discovery among all that moved. */
 static void judge(struct comparison *c, bool shrinking, enum compare_verdict verdict)
 {
@@ -234,7 +240,7 @@ static void judge(struct comparison *c, bool shrinking, enum compare_verdict ver
 	}
 	limit = growth_discovery_limit(sorted, n, DISCOVERY_RATE);
 	for (i = 0; i < c->n_rows; i++)
-		if (p[i] <= limit)
+		if (p[i] <= limit && range_agrees(&c->rows[i].growth, shrinking))
 			c->rows[i].verdict = verdict;
 	free(p);
 	free(sorted);

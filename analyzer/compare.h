@@ -59,7 +59,8 @@ void compare_init(struct comparison *c, const struct profile *p, bool same_proce
 /*
  * Makes the rows and the total: group_of[i] is the group of stack i of the profile, below
  * n_groups, or COMPARE_NO_GROUP. Significance: Benjamini-Hochberg at 5 % over the
- * groups with anything born or died, growth and shrinking each for itself.
+ * groups with anything born or died, growth and shrinking each for itself; a range that
+ * holds 0 is never significant.
  */
 void compare_group(
 	struct comparison *c, const uint32_t *group_of, size_t n_stacks, size_t n_groups);

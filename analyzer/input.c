@@ -7,6 +7,10 @@
 #include "analyzer/profile.h"
 #include "analyzer/units.h"
 
+/* Share of broken stacks that is worth a warning, and the samples it takes to tell. */
+#define BROKEN_SHARE       .2
+#define BROKEN_SAMPLES_MIN 10
+
 static void add_missing(struct strbuf *out, const struct snapshot *s)
 {
 	uint32_t kind;
@@ -102,13 +106,33 @@ void input_warn(const struct input *in, const struct options *o)
 
 	if (o->quiet)
 		return;
-	if (in->moment.n_passed)
-		fail_warn("%zu snapshots beside '%s' cannot be read and were passed over",
-			in->moment.n_passed, s->path);
+	if (in->moment.n_passed == 1)
+		fail_warn("one snapshot beside '%s' was passed over: %s", s->path,
+			in->moment.first_passed.text);
+	else if (in->moment.n_passed)
+		fail_warn("%zu snapshots beside '%s' were passed over; the first: %s",
+			in->moment.n_passed, s->path, in->moment.first_passed.text);
+	if (in->moment.n_newer_inside)
+		fail_warn("beside '%s' lie%s %zu newer run%s; the newest: %s", s->path,
+			in->moment.n_newer_inside == 1 ? "s" : "", in->moment.n_newer_inside,
+			in->moment.n_newer_inside == 1 ? "" : "s", in->moment.newest_inside);
 	if (input_is_lower_bound(s, &n_lost))
-		fail_warn("'%s': %llu samples were lost; figures are lower bounds", s->path,
-			(unsigned long long)n_lost);
+		fail_warn("'%s': %llu sample%s lost; figures are lower bounds", s->path,
+			(unsigned long long)n_lost, n_lost == 1 ? " was" : "s were");
 	warn_self_test(s);
+}
+
+void input_warn_broken_stacks(const struct input *in, const struct options *o)
+{
+	const struct heapspy_info *info = &in->snapshot->info;
+	double broken = (double)info->losses[HEAPSPY_LOSS_BROKEN_STACKS];
+	double samples = (double)info->samples;
+
+	if (o->quiet || samples < BROKEN_SAMPLES_MIN || broken <= BROKEN_SHARE * samples)
+		return;
+	fail_warn("%.0f %% of the stacks end early, at code without frame information: rows may be "
+		  "too deep in libraries",
+		broken < samples ? 100 * broken / samples : 100.0);
 }
 
 void input_warn_symbols(const struct sites *sites, const bool *shown, const struct options *o)

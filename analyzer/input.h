@@ -44,6 +44,12 @@ int input_check_interposed(const struct input *in, const struct options *o, stru
 void input_warn(const struct input *in, const struct options *o);
 
 /*
+ * Warns when many stacks so far ended before their outermost frame. Of several moments of one
+ * process the last says it for all.
+ */
+void input_warn_broken_stacks(const struct input *in, const struct options *o);
+
+/*
  * Warns of modules without symbols that a shown row is named by. shown has one entry for each site.
  */
 void input_warn_symbols(const struct sites *sites, const bool *shown, const struct options *o);

@@ -19,12 +19,20 @@ static const struct command *const commands[] = { &cmd_diff, &cmd_top, &cmd_dump
 
 static void add_overview(struct strbuf *out)
 {
+	const char *library =
+		access(HEAPSPY_LIBRARY, R_OK) == 0 ? HEAPSPY_LIBRARY : "libheapspy.so";
 	size_t i;
 
 	strbuf_add_text(out, "usage: heapspy COMMAND [OPTION]... MOMENT...\n\n");
 	for (i = 0; i < N_COMMANDS; i++)
 		strbuf_addf(out, "  %-6s%-16s%s\n", commands[i]->name, commands[i]->args,
 			commands[i]->brief);
+	strbuf_add_text(out,
+		"\nTo record, preload the library into a program's start. Snapshots come every\n"
+		"HEAPSPY_INTERVAL (60s unless set) and at exit; README.md has all variables:\n");
+	strbuf_addf(out, "  HEAPSPY_INTERVAL=5s%sLD_PRELOAD=%s ./server\n",
+		/* An installed path leaves no room for the rest. */
+		strlen(library) > 34 ? " \\\n    " : " ", library);
 	strbuf_add_text(out,
 		"\nA MOMENT is a snapshot file (000001.hspy), a run directory (its last "
 		"snapshot),\n"

@@ -241,7 +241,12 @@ int moment_resolve(const char *text, const char *bare_when, struct moment *m, st
 			m->note, sizeof(m->note), f);
 		if (rc == 0)
 			m->path = alloc_text(entry->path, strlen(entry->path));
+		m->n_in_run = run.n_entries;
 		m->n_passed = run.n_unreadable;
+		m->first_passed = run.first_failure;
+		m->n_newer_inside = run.n_newer_inside;
+		m->newest_inside = run.newest_inside;
+		run.newest_inside = NULL;
 		run_dir_deinit(&run);
 	}
 	free(parts.path);
@@ -251,5 +256,6 @@ int moment_resolve(const char *text, const char *bare_when, struct moment *m, st
 void moment_deinit(struct moment *m)
 {
 	free(m->path);
-	m->path = NULL;
+	free(m->newest_inside);
+	m->path = m->newest_inside = NULL;
 }

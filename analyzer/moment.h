@@ -35,9 +35,13 @@ int moment_choose(const struct run_dir *run, const char *run_name, const char *w
 
 /* A moment resolved to a file. */
 struct moment {
-	char *path;      /* of the snapshot */
-	char note[160];  /* see moment_choose() */
-	size_t n_passed; /* unreadable snapshots of the run that were passed over */
+	char *path;               /* of the snapshot */
+	char note[160];           /* see moment_choose() */
+	size_t n_in_run;          /* readable snapshots of the run; 0: the text named a file */
+	size_t n_passed;          /* unreadable ones, which were passed over */
+	struct fail first_passed; /* the first of them, and why */
+	size_t n_newer_inside;    /* see struct run_dir */
+	char *newest_inside;      /* NULL: none */
 };
 
 /*

@@ -5,6 +5,8 @@
  * modules elsewhere. Here a frame is (module, address inside the module), a
  * module is one path with one build id, and stacks of equal frames are one, so
  * that figures of all snapshots can be put side by side by stack index.
+ *
+ * Frames of libheapspy.so are left out: who profiles is in every stack and in no answer.
  */
 #ifndef HEAPSPY_ANALYZER_PROFILE_H
 #define HEAPSPY_ANALYZER_PROFILE_H
@@ -90,7 +92,7 @@ struct estimate_sample profile_sample(
 
 /*
  * The self test of a snapshot: |sum of B over all stacks - bytes_seen| within
- * four standard errors (docs/sampling.md), nearly equal in an exact run. *estimatep and
+ * four standard errors and 8 R (docs/sampling.md), nearly equal in an exact run. *estimatep and
  * *differencep (bytes, signed, 0 inside [bytes_seen, bytes_seen_end]) may be printed with a
  * failure.
  */

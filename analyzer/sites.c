@@ -13,6 +13,9 @@
 #include "analyzer/symbols/name.h"
 #include "analyzer/units.h"
 
+/* Part of a row's weight from which on a caller stands for all of them. */
+#define CALLER_SHARE .75
+
 bool sites_parse_by(const char *text, enum sites_by *byp)
 {
 	static const char *const words[] = { "function", "line", "site", "module" };
@@ -26,25 +29,6 @@ bool sites_parse_by(const char *text, enum sites_by *byp)
 	return false;
 }
 
-/* The frame that names a stack: address, and index of the source frame in it. */
-static const struct source_address *naming_frame(
-	const struct source_frames *sf, const struct profile_stack *stack, uint32_t *framep)
-{
-	const struct source_address *address = NULL;
-	uint32_t i;
-
-	for (i = 0; i < stack->n_frames; i++) {
-		address = source_frames_at(sf, stack, i);
-		if (address->first_shown != SOURCE_FRAMES_NONE) {
-			*framep = address->first_shown;
-			return address;
-		}
-	}
-	if (address)
-		*framep = address->n_frames - 1;
-	return address;
-}
-
 static struct site describe(const struct source_frames *sf, uint32_t stack_index)
 {
 	const struct profile_stack *stack = &sf->profile->stacks[stack_index];
@@ -53,9 +37,9 @@ static struct site describe(const struct source_frames *sf, uint32_t stack_index
 	};
 	const struct source_address *address;
 	const struct symbol_frame *frame;
-	uint32_t i = 0;
+	uint32_t position = 0, i = 0;
 
-	address = naming_frame(sf, stack, &i);
+	address = source_frames_naming(sf, stack, &position, &i);
 	if (!address) {
 		site.function = stack->flags & HEAPSPY_STACK_FOLDED ? "<other>" : "<no stack>";
 		return site;
@@ -322,6 +306,86 @@ static void list_members(struct sites *sites)
 	free(next);
 }
 
+/* A caller of a row that has no line of its own. */
+struct caller {
+	const struct symbol_frame *frame;
+	double weight;
+};
+
+static int compare_functions(const struct caller *x, const struct caller *y)
+{
+	int order = strcmp(x->frame->function, y->frame->function);
+
+	return order ? order : strcmp(x->frame->file, y->frame->file);
+}
+
+static int compare_callers(const void *a, const void *b)
+{
+	const struct caller *x = a, *y = b;
+	int order = compare_functions(x, y);
+
+	return order ? order
+		     : (x->frame->line > y->frame->line) - (x->frame->line < y->frame->line);
+}
+
+/* Sets the caller of site from its n callers; total is the weight of all its stacks. */
+static void choose_caller(struct site *site, struct caller *callers, size_t n, double total)
+{
+	const struct symbol_frame *best = NULL;
+	double best_weight = 0;
+	size_t first, i;
+
+	qsort(callers, n, sizeof(*callers), compare_callers);
+	site->n_callers = 0;
+	for (first = 0; first < n; first = i) {
+		const struct symbol_frame *line = NULL;
+		double function_weight = 0, line_weight = 0, most = 0;
+
+		for (i = first; i < n && !compare_functions(&callers[first], &callers[i]); i++) {
+			if (i == first || callers[i].frame->line != callers[i - 1].frame->line)
+				line_weight = 0;
+			line_weight += callers[i].weight;
+			function_weight += callers[i].weight;
+			if (line_weight > most) {
+				most = line_weight;
+				line = callers[i].frame;
+			}
+		}
+		site->n_callers++;
+		if (function_weight > best_weight) {
+			best_weight = function_weight;
+			best = line;
+		}
+	}
+	site->from = best_weight >= CALLER_SHARE * total ? best : NULL;
+}
+
+/* Where a row has no line, who called it says more. Members must be listed. */
+static void find_callers(struct sites *sites, const double *weights)
+{
+	struct caller *callers = alloc_array(sites->n_stacks, sizeof(*callers));
+	size_t i, j, n;
+
+	for (i = 0; i < sites->n_sites; i++) {
+		struct site *site = &sites->sites[i];
+		double total = 0;
+
+		if (!site->function[0] || (site->file && site->line))
+			continue;
+		for (n = 0, j = sites->first_member[i]; j < sites->first_member[i + 1]; j++) {
+			uint32_t member = sites->members[j];
+			const struct symbol_frame *frame = source_frames_caller(
+				sites->frames, &sites->frames->profile->stacks[member]);
+
+			total += weights[member];
+			if (frame)
+				callers[n++] = (struct caller){ frame, weights[member] };
+		}
+		choose_caller(site, callers, n, total);
+	}
+	free(callers);
+}
+
 int sites_init(struct sites *sites, const struct source_frames *sf, enum sites_by by,
 	const struct sites_filter *filter, const double *weights, struct fail *f)
 {
@@ -356,6 +420,7 @@ int sites_init(struct sites *sites, const struct source_frames *sf, enum sites_b
 		any = true;
 	}
 	list_members(sites);
+	find_callers(sites, weights);
 	patterns_deinit(&patterns);
 	free(kept);
 	if (!any)

@@ -34,8 +34,14 @@ struct site {
 	uint32_t line;            /* 0 unknown */
 	const char *module;       /* path, "" unknown */
 	const char *inlined_into; /* full name of the function the code is in; NULL: not inlined */
-	uint32_t module_index;    /* of the profile, or PROFILE_NO_MODULE */
-	uint32_t stack;           /* whose place file, line and inlined_into are */
+	/*
+	 * Of a row without a line: the nearest frame outward with one, where most stacks share
+	 * its function, else NULL; and how many such functions there are.
+	 */
+	const struct symbol_frame *from;
+	size_t n_callers;
+	uint32_t module_index; /* of the profile, or PROFILE_NO_MODULE */
+	uint32_t stack;        /* whose place file, line and inlined_into are */
 	double stack_weight;
 };
 

@@ -149,11 +149,17 @@ static void find_first_shown(
 	address->first_shown = i < address->n_frames ? i : SOURCE_FRAMES_NONE;
 }
 
-/* Decides about frames that can name a stack, and leaves the callers alone. */
+static bool has_line(const struct symbol_frame *frame)
+{
+	return frame->file && frame->line;
+}
+
+/* Decides about frames that can name a stack or a row's caller, and leaves the others alone. */
 static void mark_hidden(struct source_frames *sf, const bool *wanted)
 {
 	const struct profile *p = sf->profile;
 	struct hidden_cache cache = { 0 };
+	bool named;
 	uint32_t j;
 	size_t i;
 
@@ -161,11 +167,18 @@ static void mark_hidden(struct source_frames *sf, const bool *wanted)
 	for (i = 0; i < p->n_stacks; i++) {
 		const struct profile_stack *stack = &p->stacks[i];
 
+		named = false;
 		for (j = 0; j < stack->n_frames && wanted[i]; j++) {
-			uint32_t at = sf->address_of[stack->first_frame + j];
+			struct source_address *address =
+				&sf->addresses[sf->address_of[stack->first_frame + j]];
 
-			find_first_shown(sf, &cache, &sf->addresses[at]);
-			if (sf->addresses[at].first_shown != SOURCE_FRAMES_NONE)
+			if (named && !has_line(&address->frames[0]))
+				continue;
+			find_first_shown(sf, &cache, address);
+			if (address->first_shown == SOURCE_FRAMES_NONE)
+				continue;
+			named = true;
+			if (has_line(&address->frames[address->first_shown]))
 				break;
 		}
 	}
@@ -211,6 +224,56 @@ int source_frames_init(struct source_frames *sf, const struct profile *p, const 
 	if (rc < 0)
 		source_frames_deinit(sf);
 	return rc < 0 ? -1 : 0;
+}
+
+const struct source_address *source_frames_naming(const struct source_frames *sf,
+	const struct profile_stack *stack, uint32_t *positionp, uint32_t *framep)
+{
+	const struct source_address *address = NULL;
+	uint32_t i;
+
+	for (i = 0; i < stack->n_frames; i++) {
+		address = source_frames_at(sf, stack, i);
+		if (address->first_shown != SOURCE_FRAMES_NONE) {
+			*positionp = i;
+			*framep = address->first_shown;
+			return address;
+		}
+	}
+	if (address) {
+		*positionp = stack->n_frames - 1;
+		*framep = address->n_frames - 1;
+	}
+	return address;
+}
+
+/* Who called these says nothing about the program. */
+static bool is_start(const char *function)
+{
+	return !strcmp(function, "start_thread") ||
+	       !strncmp(function, "__libc_start_", strlen("__libc_start_"));
+}
+
+const struct symbol_frame *source_frames_caller(
+	const struct source_frames *sf, const struct profile_stack *stack)
+{
+	uint32_t i, position = 0, frame = 0;
+
+	if (!source_frames_naming(sf, stack, &position, &frame))
+		return NULL;
+	for (i = position + 1; i < stack->n_frames; i++) {
+		const struct source_address *address = source_frames_at(sf, stack, i);
+		const struct symbol_frame *shown;
+
+		if (address->first_shown >= SOURCE_FRAMES_UNKNOWN)
+			continue;
+		shown = &address->frames[address->first_shown];
+		if (is_start(shown->function))
+			return NULL;
+		if (has_line(shown))
+			return shown;
+	}
+	return NULL;
 }
 
 void source_frames_deinit(struct source_frames *sf)

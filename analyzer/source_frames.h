@@ -26,7 +26,9 @@ struct source_address {
 	uint32_t n_frames;                 /* at least 1 */
 	/*
 	 * Innermost frame that does not fold; SOURCE_FRAMES_NONE: all do. Known from the leaf of
-	 * each wanted stack up to its first frame that does not; SOURCE_FRAMES_UNKNOWN beyond.
+	 * each wanted stack up to its first frame that does not, and where that has no line,
+	 * for addresses with lines up to the first of these that does not fold;
+	 * SOURCE_FRAMES_UNKNOWN beyond.
 	 */
 	uint32_t first_shown;
 	uint32_t module;           /* index into profile.modules, or PROFILE_NO_MODULE */
@@ -60,6 +62,21 @@ static inline const struct source_address *source_frames_at(
 {
 	return &sf->addresses[sf->address_of[stack->first_frame + i]];
 }
+
+/*
+ * The frame that names a wanted stack, as an address and the index of the source frame in it:
+ * the innermost that does not fold, else the outermost. NULL: the stack has no frames. *positionp
+ * is the frame of the stack it is in.
+ */
+const struct source_address *source_frames_naming(const struct source_frames *sf,
+	const struct profile_stack *stack, uint32_t *positionp, uint32_t *framep);
+
+/*
+ * For a wanted stack whose naming frame has no line: the nearest frame outward that has one and
+ * does not fold. NULL: there is none but the start of a thread or of the program.
+ */
+const struct symbol_frame *source_frames_caller(
+	const struct source_frames *sf, const struct profile_stack *stack);
 
 /* Path of a module, "" without one. */
 const char *source_frames_module_path(const struct source_frames *sf, uint32_t module);

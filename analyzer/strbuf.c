@@ -141,3 +141,23 @@ int strbuf_columns(const char *text)
 		columns += ((uint8_t)*text & 0xc0) != 0x80;
 	return columns;
 }
+
+void strbuf_add_shell_word(struct strbuf *b, const char *text)
+{
+	static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				   "0123456789_./@:+,=-";
+
+	if (*text && strspn(text, safe) == strlen(text)) {
+		strbuf_add_text(b, text);
+		return;
+	}
+	strbuf_add_char(b, '\'');
+	for (; *text; text++) {
+		/* Nothing is special between single quotes, and so a quote must stand outside. */
+		if (*text == '\'')
+			strbuf_add_text(b, "'\\''");
+		else
+			strbuf_add_char(b, *text);
+	}
+	strbuf_add_char(b, '\'');
+}

@@ -36,6 +36,9 @@ void strbuf_pad(struct strbuf *b, char c, int n);
  */
 void strbuf_add_escaped(struct strbuf *b, const char *text, size_t bytes);
 
+/* Adds text as one word of a POSIX shell: as it is where that is safe, else in single quotes. */
+void strbuf_add_shell_word(struct strbuf *b, const char *text);
+
 /*
  * Decodes the UTF-8 character at text, bytes (at least 1) long at most.
  * Returns its length and sets *codep, or returns 0 when there is none.

@@ -222,7 +222,9 @@ bool cfi_objects_find(uintptr_t pc, struct cfi_object *object)
 {
 	object->own = cfi_objects_is_own(pc);
 	object->registered = false;
+	object->loaded.dlfo_link_map = NULL;
 	if (object->own) {
+		locate(pc, &object->loaded);
 		object->section = own_section;
 		return true;
 	}

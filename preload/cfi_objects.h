@@ -17,8 +17,8 @@
 struct cfi_object {
 	struct cfi_section section;   /* lo == hi: the object has none that can be used */
 	bool registered;              /* a table without a header */
-	bool own;                     /* of libheapspy.so itself; loaded is not filled in */
-	struct dl_find_object loaded; /* of a loaded object, unless own or registered */
+	bool own;                     /* of libheapspy.so itself */
+	struct dl_find_object loaded; /* of a loaded object; link map NULL if unknown */
 };
 
 /*

@@ -187,7 +187,7 @@ HS_COLD enum row_kind cfi_rows_rules(uint64_t frame, struct cfi_work *work,
 			return ROW_OUTSIDE;
 		look_at = pc;
 	}
-	if (!object.own && !object.registered)
+	if (!object.registered && object.loaded.dlfo_link_map)
 		*modulep = modules_serial(&object.loaded);
 	found = find_fde(&object, look_at, false, &fde);
 	if (!found && !exact) {

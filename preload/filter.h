@@ -4,12 +4,13 @@
  * A direct-mapped table of 1 MiB: 32 bytes of heap a bit, 128 MiB of heap
  * before it wraps. A set bit may be a false alarm (another block shares it);
  * a clear bit is certain. Each word holds 32 presence bits (low half) and a
- * version (high half), which counts the samples that met a bit already set.
+ * version (high half), which counts the samples added to the word.
  *
  * Why the version: the bit of a removed sample may be cleared only if no other
  * live sample shares it. filter_remove() looks that up between reading the word
- * and its compare-and-swap; a sample added in between changes the word, in the
- * bit or in the version, so the swap fails and the look-up is done again.
+ * and its compare-and-swap; a sample added in between changes the version, so
+ * the swap fails and the look-up is done again. The version never goes back:
+ * a word that looks the same is the same.
  * filter_add() comes after the sample's key is published, filter_remove()
  * after its key is gone: so one of the two sees the other.
  *
@@ -52,7 +53,7 @@ static inline void filter_add(const void *address)
 	uint64_t word = hs_load_relaxed(wordp);
 
 	/* The swap orders the key's publication before the word: filter_remove(). */
-	while (!hs_cas_acq_rel(wordp, &word, word & bit ? word + (1ull << 32) : word | bit))
+	while (!hs_cas_acq_rel(wordp, &word, (word | bit) + (1ull << 32)))
 		;
 }
 
@@ -71,13 +72,9 @@ static inline void filter_remove(struct state_header *state, const void *address
 
 	hs_fence_seq_cst(); /* the key's removal before the word is read */
 	for (tries = 0; tries < 16; tries++) {
-		uint64_t word = hs_load_acquire(wordp), without = word & ~bit;
+		uint64_t word = hs_load_acquire(wordp);
 
-		if (word >> 32 && shared(state, index))
-			return;
-		if (!(uint32_t)without)
-			without = 0; /* no bit left: the version may start again */
-		if (hs_cas_acq_rel(wordp, &word, without))
+		if (shared(state, index) || hs_cas_acq_rel(wordp, &word, word & ~bit))
 			return;
 	}
 }

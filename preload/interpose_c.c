@@ -23,8 +23,10 @@ void free_aligned_sized(void *block, size_t align, size_t size);
 
 static HS_COLD void *malloc_sampled(size_t size)
 {
-	void *block = real_alloc.malloc(size);
+	void *block;
 
+	thread_state_put_back(size);
+	block = real_alloc.malloc(size);
 	recorder_allocated(block, size);
 	return block;
 }
@@ -94,8 +96,10 @@ HS_EXPORT void free_aligned_sized(void *block, size_t align, size_t size)
 
 static HS_COLD void *calloc_sampled(size_t n, size_t size)
 {
-	void *block = real_alloc.calloc(n, size);
+	void *block;
 
+	thread_state_put_back(n * size);
+	block = real_alloc.calloc(n, size);
 	recorder_allocated(block, n * size);
 	return block;
 }
@@ -125,6 +129,8 @@ static HS_COLD void *realloc_slow(void *old, size_t size, bool sampled)
 	struct recorder_ticket ticket;
 	void *block;
 
+	if (sampled)
+		thread_state_put_back(size);
 	if (real_alloc_is_boot_block(old))
 		return boot_resize(old, size);
 	recorder_detach(old, &ticket);
@@ -162,8 +168,10 @@ HS_EXPORT void *reallocarray(void *old, size_t n, size_t size)
 
 static HS_COLD void *memalign_sampled(size_t align, size_t size)
 {
-	void *block = real_alloc.memalign(align, size);
+	void *block;
 
+	thread_state_put_back(size);
+	block = real_alloc.memalign(align, size);
 	recorder_allocated(block, size);
 	return block;
 }
@@ -177,8 +185,10 @@ HS_EXPORT void *memalign(size_t align, size_t size)
 
 static HS_COLD void *aligned_alloc_sampled(size_t align, size_t size)
 {
-	void *block = real_alloc.aligned_alloc(align, size);
+	void *block;
 
+	thread_state_put_back(size);
+	block = real_alloc.aligned_alloc(align, size);
 	recorder_allocated(block, size);
 	return block;
 }
@@ -192,8 +202,10 @@ HS_EXPORT void *aligned_alloc(size_t align, size_t size)
 
 static HS_COLD int posix_memalign_sampled(void **blockp, size_t align, size_t size)
 {
-	int error = real_alloc.posix_memalign(blockp, align, size);
+	int error;
 
+	thread_state_put_back(size);
+	error = real_alloc.posix_memalign(blockp, align, size);
 	recorder_allocated(error ? NULL : *blockp, size);
 	return error;
 }
@@ -207,8 +219,10 @@ HS_EXPORT int posix_memalign(void **blockp, size_t align, size_t size)
 
 static HS_COLD void *valloc_sampled(size_t size)
 {
-	void *block = real_alloc.valloc(size);
+	void *block;
 
+	thread_state_put_back(size);
+	block = real_alloc.valloc(size);
 	recorder_allocated(block, size);
 	return block;
 }
@@ -222,8 +236,10 @@ HS_EXPORT void *valloc(size_t size)
 
 static HS_COLD void *pvalloc_sampled(size_t size)
 {
-	void *block = real_alloc.pvalloc(size);
+	void *block;
 
+	thread_state_put_back(size);
+	block = real_alloc.pvalloc(size);
 	recorder_allocated(block, size);
 	return block;
 }

@@ -6,18 +6,21 @@
  * Three ways, chosen once, for all forms together:
  *
  *  DIRECT   The next definitions are a C++ runtime's, which would only call
- *           malloc and free: plain forms go to the real malloc and free at once.
- *           Out of memory, the runtime's new takes over (new_handler, bad_alloc).
- *  COUNTED  The next definitions are an allocator's: sample here, then forward.
- *  PLAIN    The program has replaced new or delete, so that forms it left alone
- *           must reach its own: forward, and sample in the malloc below.
+ *           malloc and free: go to the real malloc and free at once. Out of
+ *           memory, the runtime's new takes over (new_handler, bad_alloc).
+ *  COUNTED  The next definitions are the allocator's own: sample here, forward.
+ *  PLAIN    Anybody else's (a library with a pool), or the program has replaced
+ *           new or delete, so that forms it left alone must reach its own:
+ *           forward, and sample in the malloc below.
  */
 #include <dlfcn.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include "preload/atomics.h"
 #include "preload/compiler.h"
 #include "preload/filter.h"
+#include "preload/interpose_cxx.h"
 #include "preload/real_alloc.h"
 #include "preload/recorder.h"
 #include "preload/thread_state.h"
@@ -94,13 +97,44 @@ static bool reaches_us(enum form form)
 	return real_alloc_reaches_us(form_names[form], &object);
 }
 
-static bool is_allocators(void *function)
+static bool same_object(void *function, void *other)
 {
-	Dl_info there, allocator;
+	Dl_info there, here;
 
-	return function && dladdr(function, &there) &&
-	       dladdr((void *)real_alloc.malloc, &allocator) &&
-	       there.dli_fbase == allocator.dli_fbase;
+	return dladdr(function, &there) && dladdr(other, &here) &&
+	       there.dli_fbase == here.dli_fbase;
+}
+
+/* In a C++ runtime, whose new and delete are calls of malloc and free. */
+static bool is_runtimes(void *function)
+{
+	static const char *const names[] = { "libstdc++.so", "libc++.so", "libc++abi.so" };
+	const char *base;
+	Dl_info info;
+	unsigned i;
+
+	if (!dladdr(function, &info) || !info.dli_fname)
+		return false;
+	base = strrchr(info.dli_fname, '/');
+	base = base ? base + 1 : info.dli_fname;
+	for (i = 0; i < HS_ARRAY_SIZE(names); i++)
+		if (!strncmp(base, names[i], strlen(names[i])))
+			return true;
+	return false;
+}
+
+static enum way choose_way(void)
+{
+	if (!reaches_us(NEW) || !reaches_us(DELETE))
+		return PLAIN;
+	if (!next[NEW] && !next[DELETE])
+		return DIRECT;
+	if (!next[NEW] || !next[DELETE])
+		return PLAIN;
+	if (same_object(next[NEW], (void *)real_alloc.malloc) &&
+		same_object(next[DELETE], (void *)real_alloc.malloc))
+		return COUNTED;
+	return is_runtimes(next[NEW]) && is_runtimes(next[DELETE]) ? DIRECT : PLAIN;
 }
 
 static HS_COLD enum way find_way(void)
@@ -113,13 +147,16 @@ static HS_COLD enum way find_way(void)
 	guard = thread_state_enter(); /* the loader's allocations are not the program's */
 	for (i = 0; i < N_FORMS; i++)
 		next[i] = find_next(i);
-	if (!reaches_us(NEW) || !reaches_us(DELETE))
-		found = PLAIN;
-	else
-		found = is_allocators(next[NEW]) ? COUNTED : DIRECT;
+	found = choose_way();
 	thread_state_leave(guard);
 	hs_store_release(&way, found);
 	return found;
+}
+
+void interpose_cxx_resolve(void)
+{
+	if (!hs_load_acquire(&way))
+		find_way();
 }
 
 static inline enum way the_way(void)
@@ -127,6 +164,23 @@ static inline enum way the_way(void)
 	enum way known = hs_load_acquire(&way);
 
 	return HS_LIKELY(known) ? known : find_way();
+}
+
+/* A form that nobody behind us defines; the plain ones do what it would have to. */
+static void *forward_new(enum form form, size_t size, uintptr_t a, uintptr_t b)
+{
+	if (HS_LIKELY(next[form]))
+		return ((new_function)next[form])(size, a, b);
+	return form >= NEW_ALIGNED ? aligned_alloc(a, (size + a - 1) / a * a)
+				   : malloc(size ? size : 1);
+}
+
+static void forward_delete(enum form form, void *block, uintptr_t a, uintptr_t b)
+{
+	if (HS_LIKELY(next[form]))
+		((delete_function)next[form])(block, a, b);
+	else
+		free(block);
 }
 
 /* No memory: the runtime's own new calls the new_handler and throws, or returns NULL. */
@@ -158,8 +212,9 @@ static HS_COLD void *new_sampled(enum form form, size_t size, uintptr_t a, uintp
 {
 	void *block;
 
+	thread_state_put_back(size);
 	if (hs_load_relaxed(&way) == COUNTED)
-		block = ((new_function)next[form])(size, a, b);
+		block = forward_new(form, size, a, b);
 	else if (is_aligned_form(form))
 		block = direct_aligned(size, a);
 	else
@@ -175,11 +230,11 @@ static inline __attribute__((always_inline)) void *new_form(
 	void *block;
 
 	if (HS_UNLIKELY(w == PLAIN))
-		return ((new_function)next[form])(size, a, b);
+		return forward_new(form, size, a, b);
 	if (thread_state_countdown(size))
 		return new_sampled(form, size, a, b);
 	if (HS_UNLIKELY(w == COUNTED))
-		return ((new_function)next[form])(size, a, b);
+		return forward_new(form, size, a, b);
 	block = is_aligned_form(form) ? direct_aligned(size, a)
 				      : real_alloc.malloc(size ? size : 1);
 	return HS_LIKELY(block) ? block : new_failed(form, size, a, b);
@@ -193,7 +248,7 @@ static HS_COLD void delete_sampled(enum form form, void *block, uintptr_t a, uin
 	if (way == DIRECT)
 		real_alloc.free(block);
 	else
-		((delete_function)next[form])(block, a, b);
+		forward_delete(form, block, a, b);
 }
 
 static inline __attribute__((always_inline)) void delete_form(
@@ -202,13 +257,13 @@ static inline __attribute__((always_inline)) void delete_form(
 	enum way w = the_way();
 
 	if (HS_UNLIKELY(w == PLAIN))
-		((delete_function)next[form])(block, a, b);
+		forward_delete(form, block, a, b);
 	else if (HS_UNLIKELY(filter_test(block)))
 		delete_sampled(form, block, a, b);
 	else if (HS_LIKELY(w == DIRECT))
 		real_alloc.free(block);
 	else
-		((delete_function)next[form])(block, a, b);
+		forward_delete(form, block, a, b);
 }
 
 #define NEW_FORM(symbol, form)                                                                     \

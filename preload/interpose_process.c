@@ -4,8 +4,9 @@
  * Each forwards its arguments untouched and takes a note on the way.
  */
 #include <dlfcn.h>
-#include <errno.h>
 #include <pthread.h>
+#include <linux/seccomp.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -14,64 +15,91 @@
 #include "preload/atomics.h"
 #include "preload/cfi_rows.h"
 #include "preload/compiler.h"
+#include "preload/interpose_cxx.h"
 #include "preload/lifecycle.h"
 #include "preload/modules.h"
+#include "preload/process.h"
+#include "preload/process_state.h"
 #include "preload/rawsys.h"
 #include "preload/real_alloc.h"
 #include "preload/writer.h"
 
 /*
- * The next definition of name, looked up at first use. Two threads that look at
- * the same time find the same; the store is a single word.
+ * The next definitions, all looked up at load: dlsym() takes the loader's lock,
+ * which must not be waited for in a thread that is leaving, and it drops the
+ * error text that the program may be about to ask dlerror() for. A hook called
+ * earlier, by another library's constructor, looks up at once.
  */
-#define NEXT(function, name)                                                                       \
-	({                                                                                         \
-		static void *next_;                                                                \
-		void *known_ = hs_load_acquire(&next_);                                            \
-                                                                                                   \
-		if (!known_) {                                                                     \
-			known_ = real_alloc_next(name);                                            \
-			hs_store_release(&next_, known_);                                          \
-		}                                                                                  \
-		(function) known_;                                                                 \
-	})
+extern void *interpose_process_next_syscall __attribute__((visibility("hidden")));
+
+_Static_assert(SYS_seccomp == 317, "the number in syscall() below");
+
+static struct {
+	int (*pthread_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+	int (*thrd_create)(thrd_t *, thrd_start_t, void *);
+	int (*dlclose)(void *);
+	void (*exit)(int) __attribute__((noreturn));
+	void (*_exit)(int) __attribute__((noreturn));
+	void (*_Exit)(int) __attribute__((noreturn));
+	void (*quick_exit)(int) __attribute__((noreturn));
+	int (*daemon)(int, int);
+	int (*prctl)(int, unsigned long, unsigned long, unsigned long, unsigned long);
+} next;
+
+static void resolve(void)
+{
+#define RESOLVE(name) (next.name = (__typeof__(next.name))real_alloc_next(#name))
+	RESOLVE(pthread_create);
+	RESOLVE(thrd_create);
+	RESOLVE(dlclose);
+	RESOLVE(exit);
+	RESOLVE(_exit);
+	RESOLVE(_Exit);
+	RESOLVE(daemon);
+	RESOLVE(prctl);
+	hs_store_release(&interpose_process_next_syscall, real_alloc_next("syscall"));
+	RESOLVE(quick_exit); /* last, as the sign that all are there */
+#undef RESOLVE
+}
+
+static inline void resolve_early(void)
+{
+	if (HS_UNLIKELY(!next.quick_exit))
+		resolve();
+}
 
 HS_EXPORT int pthread_create(
 	pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument)
 {
-	typedef int (*create_function)(
-		pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
-	create_function real = NEXT(create_function, "pthread_create");
+	bool first = writer_thread_coming();
 	int error;
 
-	writer_thread_coming();
-	error = real ? real(thread, attributes, start, argument) : ENOSYS;
-	writer_thread_made(!error);
+	resolve_early();
+	error = next.pthread_create(thread, attributes, start, argument);
+	writer_thread_made(!error, first);
 	return error;
 }
 
 HS_EXPORT int thrd_create(thrd_t *thread, thrd_start_t start, void *argument)
 {
-	typedef int (*thrd_function)(thrd_t *, thrd_start_t, void *);
-	thrd_function real = NEXT(thrd_function, "thrd_create");
+	bool first = writer_thread_coming();
 	int result;
 
-	writer_thread_coming();
-	result = real ? real(thread, start, argument) : thrd_error;
-	writer_thread_made(result == thrd_success);
+	resolve_early();
+	result = next.thrd_create(thread, start, argument);
+	writer_thread_made(result == thrd_success, first);
 	return result;
 }
 
 HS_EXPORT int dlclose(void *handle)
 {
-	typedef int (*dlclose_function)(void *);
-	dlclose_function real = NEXT(dlclose_function, "dlclose");
 	int result;
 
+	resolve_early();
 	/* Before: its code may go. After: a walk meanwhile may have made rows anew. */
 	cfi_rows_flush();
 	modules_unload_seen();
-	result = real(handle);
+	result = next.dlclose(handle);
 	cfi_rows_flush();
 	modules_unload_seen();
 	return result;
@@ -101,80 +129,160 @@ HS_EXPORT int __libc_start_main(int (*main_function)(int, char **, char **), int
 HS_EXPORT int __libc_start_main(int (*main_function)(int, char **, char **), int argc, char **argv,
 	void (*init)(void), void (*fini)(void), void (*rtld_fini)(void), void *stack_end)
 {
-	start_function real = NEXT(start_function, "__libc_start_main");
+	start_function real = (start_function)real_alloc_next("__libc_start_main");
 
 	program_main = main_function;
 	return real(main_and_last_snapshot, argc, argv, init, fini, rtld_fini, stack_end);
 }
 
-typedef void (*leave_function)(int) __attribute__((noreturn));
-
 HS_EXPORT void exit(int code)
 {
-	leave_function real = NEXT(leave_function, "exit");
-
+	resolve_early();
 	lifecycle_exit();
-	real(code);
+	next.exit(code);
 }
 
 HS_EXPORT void _exit(int code)
 {
-	leave_function real = NEXT(leave_function, "_exit");
-
+	resolve_early();
 	lifecycle_exit();
-	real(code);
+	next._exit(code);
 }
 
 HS_EXPORT void _Exit(int code)
 {
-	leave_function real = NEXT(leave_function, "_Exit");
-
+	resolve_early();
 	lifecycle_exit();
-	real(code);
+	next._Exit(code);
 }
 
 HS_EXPORT void quick_exit(int code)
 {
-	leave_function real = NEXT(leave_function, "quick_exit");
-
+	resolve_early();
 	lifecycle_exit();
-	real(code);
+	next.quick_exit(code);
 }
 
-/* The variadic ones are declared with all the words they can have, so that forwarding is a jump. */
-#define PRCTL_WORDS unsigned long a, unsigned long b, unsigned long c, unsigned long d
-
-HS_EXPORT int hooked_prctl(int option, PRCTL_WORDS) __asm__("prctl");
-HS_EXPORT int hooked_prctl(int option, PRCTL_WORDS)
+/* libc's daemon() leaves the parent by an _exit of its own, which no hook sees. */
+HS_EXPORT int daemon(int keep_directory, int keep_descriptors)
 {
-	typedef int (*prctl_function)(int, PRCTL_WORDS);
-	prctl_function real = NEXT(prctl_function, "prctl");
+	struct state_header *state = process_state();
+	uint64_t start_ticks = 0, start_ns = 0;
+	uint32_t pid = 0;
 	int result;
 
-	if (HS_LIKELY(option != PR_SET_SECCOMP))
-		return real(option, a, b, c, d);
-	lifecycle_set_seccomp(true); /* before: afterwards may be too late */
-	result = real(option, a, b, c, d);
-	if (result)
-		lifecycle_set_seccomp(false);
+	resolve_early();
+	if (state && state->pid == (uint32_t)rawsys(SYS_getpid, 0)) {
+		pid = state->pid;
+		start_ticks = state->start_ticks;
+		start_ns = state->start_ns;
+		lifecycle_before_daemon();
+	}
+	result = next.daemon(keep_directory, keep_descriptors);
+	if (!result && pid) /* the child: nobody else is left to remove it */
+		process_state_unlink(&process_options, pid, start_ticks, start_ns);
 	return result;
 }
 
-#define SYSCALL_WORDS long a, long b, long c, long d, long e, long f
-
-HS_EXPORT long hooked_syscall(long number, SYSCALL_WORDS) __asm__("syscall");
-HS_EXPORT long hooked_syscall(long number, SYSCALL_WORDS)
+/*
+ * Filters of system calls. The flag goes up before the filter, because
+ * afterwards may be too late; it comes down only if this call put it up.
+ */
+HS_EXPORT int hooked_prctl(int option, unsigned long a, unsigned long b, unsigned long c,
+	unsigned long d) __asm__("prctl");
+HS_EXPORT int hooked_prctl(
+	int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
 {
-	typedef long (*syscall_function)(long, SYSCALL_WORDS);
-	syscall_function real = NEXT(syscall_function, "syscall");
+	bool raised;
+	int result;
+
+	resolve_early();
+	if (HS_LIKELY(option != PR_SET_SECCOMP))
+		return next.prctl(option, a, b, c, d);
+	raised = lifecycle_seccomp_coming();
+	result = next.prctl(option, a, b, c, d);
+	if (result && raised)
+		lifecycle_seccomp_failed();
+	return result;
+}
+
+/*
+ * syscall() must not touch the word that a seventh argument would have on the
+ * stack: a caller with fewer keeps something else there. So it jumps, and only
+ * seccomp(SECCOMP_SET_MODE_*, flags, program), of three words, goes through C.
+ */
+void *interpose_process_next_syscall __attribute__((visibility("hidden")));
+long interpose_process_first_syscall(void) __attribute__((visibility("hidden"), used));
+long interpose_process_seccomp(long number, long operation, long flags, long program)
+	__attribute__((visibility("hidden"), used));
+
+__asm__(".pushsection .text\n"
+	".globl syscall\n"
+	".type syscall, @function\n"
+	"syscall:\n"
+	"	.cfi_startproc\n"
+	"	cmpq $317, %rdi\n" /* SYS_seccomp */
+	"	je interpose_process_seccomp\n"
+	"	movq interpose_process_next_syscall(%rip), %rax\n"
+	"	testq %rax, %rax\n"
+	"	je 1f\n"
+	"	jmp *%rax\n"
+	"1:	pushq %rdi\n"
+	"	.cfi_adjust_cfa_offset 8\n"
+	"	pushq %rsi\n"
+	"	.cfi_adjust_cfa_offset 8\n"
+	"	pushq %rdx\n"
+	"	.cfi_adjust_cfa_offset 8\n"
+	"	pushq %rcx\n"
+	"	.cfi_adjust_cfa_offset 8\n"
+	"	pushq %r8\n"
+	"	.cfi_adjust_cfa_offset 8\n"
+	"	pushq %r9\n"
+	"	.cfi_adjust_cfa_offset 8\n"
+	"	subq $8, %rsp\n"
+	"	.cfi_adjust_cfa_offset 8\n"
+	"	call interpose_process_first_syscall\n"
+	"	addq $8, %rsp\n"
+	"	.cfi_adjust_cfa_offset -8\n"
+	"	popq %r9\n"
+	"	.cfi_adjust_cfa_offset -8\n"
+	"	popq %r8\n"
+	"	.cfi_adjust_cfa_offset -8\n"
+	"	popq %rcx\n"
+	"	.cfi_adjust_cfa_offset -8\n"
+	"	popq %rdx\n"
+	"	.cfi_adjust_cfa_offset -8\n"
+	"	popq %rsi\n"
+	"	.cfi_adjust_cfa_offset -8\n"
+	"	popq %rdi\n"
+	"	.cfi_adjust_cfa_offset -8\n"
+	"	jmp *%rax\n"
+	"	.cfi_endproc\n"
+	".size syscall, . - syscall\n"
+	".popsection\n");
+
+/* A call before load: the real function, looked up. */
+long interpose_process_first_syscall(void)
+{
+	resolve_early();
+	return (long)interpose_process_next_syscall;
+}
+
+long interpose_process_seccomp(long number, long operation, long flags, long program)
+{
+	long (*real)(long, long, long, long);
+	bool raised = false;
 	long result;
 
-	if (HS_LIKELY(number != SYS_seccomp))
-		return real(number, a, b, c, d, e, f);
-	lifecycle_set_seccomp(true);
-	result = real(number, a, b, c, d, e, f);
-	if (result < 0)
-		lifecycle_set_seccomp(false);
+	resolve_early();
+	real = (long (*)(long, long, long, long))interpose_process_next_syscall;
+	/* The other operations only ask. */
+	if (operation == SECCOMP_SET_MODE_STRICT ||
+		(operation == SECCOMP_SET_MODE_FILTER && program))
+		raised = lifecycle_seccomp_coming();
+	result = real(number, operation, flags, program);
+	if (result < 0 && raised)
+		lifecycle_seccomp_failed();
 	return result;
 }
 
@@ -236,6 +344,8 @@ HS_EXPORT void *__deregister_frame_info(const void *table)
  */
 __attribute__((constructor)) static void loaded(void)
 {
+	resolve_early();
+	interpose_cxx_resolve();
 	lifecycle_load();
 }
 

@@ -19,6 +19,8 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 #include "preload/atomics.h"
+#include "preload/cfi_rows.h"
+#include "preload/clock.h"
 #include "preload/compiler.h"
 #include "preload/lifecycle.h"
 #include "preload/log.h"
@@ -30,7 +32,6 @@
 #include "preload/state/state_map.h"
 #include "preload/thread_state.h"
 #include "preload/unwind.h"
-#include "preload/cfi_rows.h"
 #include "preload/writer.h"
 
 static struct process_facts facts;
@@ -135,24 +136,54 @@ HS_COLD struct state_header *lifecycle_state_or_make(void)
 	return state;
 }
 
-void lifecycle_set_seccomp(bool filtered)
+/* A vfork child shares our memory, but its doings are not this process's. */
+static bool is_this_process(const struct state_header *state)
 {
-	hs_store_relaxed(&process_seccomp, filtered);
-	state_map_freeze(filtered);
+	return (uint32_t)rawsys(SYS_getpid, 0) == state->pid;
+}
+
+bool lifecycle_seccomp_coming(void)
+{
+	struct state_header *state = process_state();
+	uint32_t unfiltered = 0;
+
+	if (hs_load_relaxed(&process_seccomp) || (state && !is_this_process(state)) ||
+		!hs_cas_acq_rel(&process_seccomp, &unfiltered, 1))
+		return false;
+	state_map_freeze(true);
+	writer_end_helper();
+	return true;
+}
+
+void lifecycle_seccomp_failed(void)
+{
+	state_map_freeze(false);
+	hs_store_release(&process_seccomp, 0);
+}
+
+void lifecycle_before_daemon(void)
+{
+	struct state_header *state = process_state();
+
+	if (state && !hs_load_relaxed(&process_seccomp))
+		writer_exit(state);
 }
 
 void lifecycle_exit(void)
 {
 	struct state_header *state = process_state();
-	uint32_t unwritten = 0;
+	uint32_t progress = EXIT_NOT_BEGUN;
 
-	/* A vfork child shares our memory, but it is not the one that profiles. */
-	if (!state || hs_load_relaxed(&process_seccomp) ||
-		(uint32_t)rawsys(SYS_getpid, 0) != state->pid ||
-		!hs_cas_acq_rel(&process_page.exit_written, &unwritten, 1))
+	if (!state || hs_load_relaxed(&process_seccomp) || !is_this_process(state))
 		return;
+	if (!hs_cas_acq_rel(&process_page.exit_progress, &progress, EXIT_BEGUN)) {
+		/* Another thread is leaving too: it would take us along in mid-file. */
+		writer_wait_for_exit();
+		return;
+	}
 	writer_exit(state);
-	process_state_unlink(&process_options, state);
+	process_state_unlink(&process_options, state->pid, state->start_ticks, state->start_ns);
+	hs_store_release(&process_page.exit_progress, EXIT_DONE);
 }
 
 void lifecycle_load(void)
@@ -160,11 +191,15 @@ void lifecycle_load(void)
 	uint8_t guard;
 
 	real_alloc_resolve();
+	clock_init();
+	log_init();
 	guard = thread_state_enter();
 	lifecycle_state_or_make();
-	/* What this thread allocated before the state was there does not count. */
-	hs_thread.gap = 0;
-	hs_thread.left = 0;
+	/* What this thread allocated before there was a state does not count. */
+	if (hs_thread.generation != process_generation) {
+		hs_thread.gap = 0;
+		hs_thread.left = 0;
+	}
 	thread_state_leave(guard);
 	writer_after_load();
 }

@@ -20,13 +20,21 @@ struct state_header *lifecycle_state_or_make(void);
 /* Nothing is ever profiled in this process (image); hooks forward. */
 bool lifecycle_is_passing_through(void);
 
-/* A system call filter is, or is about to be, in force: it may kill us for a call of ours. */
-void lifecycle_set_seccomp(bool filtered);
+/*
+ * A system call filter is about to be put in force; it may kill us for a call of
+ * ours. Ends the helper thread, and makes no system call from then on. Returns
+ * true when this was the first; then lifecycle_seccomp_failed() takes it back.
+ */
+bool lifecycle_seccomp_coming(void);
+void lifecycle_seccomp_failed(void);
 
 /* The first act, at the latest: called by the library's constructor. */
 void lifecycle_load(void);
 
 /* The last act of the process: writes the exit snapshot, removes the state's name. */
 void lifecycle_exit(void);
+
+/* The process is about to end inside daemon(): writes the exit snapshot. */
+void lifecycle_before_daemon(void);
 
 #endif

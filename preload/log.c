@@ -3,7 +3,9 @@
  * allocate and takes locks. Leaves what is worth saying to the callers.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
+#include <sys/stat.h>
 #include "preload/atomics.h"
 #include "preload/compiler.h"
 #include "preload/log.h"
@@ -13,6 +15,8 @@
 
 static int verbose;
 static unsigned lines;
+static dev_t stderr_device;
+static ino_t stderr_inode;
 
 struct text {
 	char *out;
@@ -133,12 +137,40 @@ size_t log_format(char *out, size_t bytes, const char *format, ...)
 	return n;
 }
 
+void log_init(void)
+{
+	struct stat st;
+
+	if (!rawsys(SYS_fstat, 2, &st)) {
+		stderr_device = st.st_dev;
+		stderr_inode = st.st_ino;
+	}
+}
+
+/*
+ * Whether descriptor 2 is still what it was at load (programs close it, and a
+ * data file gets the number), and nobody's broken pipe, which would kill.
+ */
+static bool stderr_is_there(void)
+{
+	struct pollfd pipe = { 2, 0, 0 };
+	struct stat st;
+
+	if (!stderr_inode)
+		return true; /* before load */
+	return !rawsys(SYS_fstat, 2, &st) && st.st_dev == stderr_device &&
+	       st.st_ino == stderr_inode &&
+	       !(rawsys(SYS_poll, &pipe, 1, 0) > 0 && pipe.revents & (POLLERR | POLLHUP));
+}
+
 static void write_line(const char *format, va_list ap)
 {
 	static const char prefix[] = "heapspy: ";
 	char line[320];
 	size_t n = sizeof(prefix) - 1;
 
+	if (!stderr_is_there())
+		return;
 	__builtin_memcpy(line, prefix, n);
 	n += log_vformat(line + n, sizeof(line) - n, format, ap);
 	if (n > sizeof(line) - 1)

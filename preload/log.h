@@ -26,4 +26,7 @@ void log_verbose(const char *format, ...);
 
 void log_set_verbose(int on);
 
+/* Remembers what descriptor 2 is: lines go there and nowhere else. At load. */
+void log_init(void);
+
 #endif

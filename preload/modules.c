@@ -17,9 +17,6 @@
 #include "preload/modules.h"
 #include "preload/state/state_map.h"
 
-#define MODULES_PER_CHUNK 64
-#define GROW_TRIES        2000
-
 static uint32_t generation = 1;
 
 struct identity {
@@ -146,38 +143,16 @@ static uint32_t store_path(struct state_header *state, const struct identity *id
 	return (uint32_t)offset;
 }
 
-/* Whether there is a place for record index; makes one if need be. */
-static bool make_place(struct state_header *state, uint32_t index)
-{
-	unsigned tries;
-
-	/* A row keeps the answer: wait a moment for another thread's growing, rather than say 0. */
-	for (tries = 0; tries < GROW_TRIES; tries++) {
-		uint32_t unlocked = 0;
-		bool made;
-
-		if (record_of(state, index))
-			return true;
-		if (!hs_cas_acq_rel(&state->grow_lock, &unlocked, 1)) {
-			__builtin_ia32_pause();
-			continue;
-		}
-		made = record_of(state, index) ||
-		       state_map_add_chunk(state, STATE_CHUNK_MODULES,
-			       MODULES_PER_CHUNK * sizeof(struct state_module), 0, NULL);
-		hs_store_release(&state->grow_lock, 0);
-		return made;
-	}
-	return false;
-}
-
 /* Index of a fresh record; false when the table cannot grow. */
 static bool reserve(struct state_header *state, uint32_t *indexp)
 {
 	uint32_t index = hs_load_relaxed(&state->n_modules);
 
 	do {
-		if (index >= HEAPSPY_MODULE_SERIAL_MAX || !make_place(state, index))
+		/* A row keeps the answer, so a growing table is waited for. */
+		if (index >= HEAPSPY_MODULE_SERIAL_MAX ||
+			!state_map_make_entry(
+				state, STATE_CHUNK_MODULES, index, sizeof(struct state_module)))
 			return false;
 	} while (!hs_cas_relaxed(&state->n_modules, &index, index + 1));
 	*indexp = index;

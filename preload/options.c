@@ -192,6 +192,7 @@ static bool set_dir(struct options *o, const char *v, struct options_names names
 		}
 		switch (*++v) {
 		case 'p':
+			o->dir_has_pid = true;
 			fits = append(o->dir, sizeof(o->dir), &n, number);
 			break;
 		case 'c':

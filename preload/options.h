@@ -25,6 +25,7 @@ struct options {
 	bool verbose;
 	char state_dir[256]; /* of the state file */
 	char dir[512];       /* expanded HEAPSPY_DIR, or "": choose */
+	bool dir_has_pid;    /* it had a %p */
 	char cwd[512];       /* working directory at start, "" if unknown */
 	char tmpdir[256];    /* $TMPDIR or /tmp */
 };

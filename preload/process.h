@@ -25,9 +25,13 @@ struct __attribute__((aligned(PROCESS_PAGE_BYTES))) process_page {
 	uint32_t pass_through;      /* for good: no state can or shall be had */
 	uint32_t threaded;          /* a thread was or is being made */
 	uint32_t helper_started;
+	uint32_t helper_tid;  /* while it runs */
+	uint32_t helper_wake; /* futex: something other than the time has changed */
 	uint32_t overdue_said;
-	uint32_t exit_written; /* the exit snapshot is done, or another thread is at it */
+	uint32_t exit_progress; /* enum exit_progress */
 };
+
+enum exit_progress { EXIT_NOT_BEGUN, EXIT_BEGUN, EXIT_DONE };
 
 extern struct process_page process_page __attribute__((visibility("hidden")));
 

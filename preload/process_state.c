@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include "preload/clock.h"
@@ -23,6 +24,7 @@
 #define NAMES              64
 #define TICKS              128
 #define ANCESTORS_MAX      64
+#define MAX_BYTES_MIN      (256u << 10)
 
 /* The start of a small file, NUL-terminated; its length, 0 when it cannot be read. */
 static size_t read_file(const char *path, char *out, size_t bytes)
@@ -135,8 +137,12 @@ static bool scan(const char *dir, const char *prefix, bool remove)
 /* What the names of all states of one process begin with: its images differ behind it. */
 static void file_prefix(uint32_t pid, uint64_t start_ticks, char *out, size_t bytes)
 {
-	log_format(out, bytes, "heapspy.%u.%u.%lu-", (unsigned)rawsys(SYS_geteuid, 0), pid,
-		start_ticks);
+	/* The user of the beginning: a process may give up its rights on the way. */
+	static uint32_t user_plus_1;
+
+	if (!user_plus_1)
+		user_plus_1 = (uint32_t)rawsys(SYS_geteuid, 0) + 1;
+	log_format(out, bytes, "heapspy.%u.%u.%lu-", user_plus_1 - 1, pid, start_ticks);
 }
 
 static void file_name(const struct options *options, uint32_t pid, uint64_t start_ticks,
@@ -164,28 +170,40 @@ static bool lay_out(struct state_header *state)
 		       state, STATE_CHUNK_TICKS, TICKS * sizeof(struct heapspy_tick), 0, NULL);
 }
 
+/* The whole cap is reserved at once, and what little there may be is the program's. */
+static uint64_t below_address_space_limit(uint64_t bytes)
+{
+	struct rlimit limit;
+
+	if (rawsys(SYS_getrlimit, RLIMIT_AS, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY ||
+		bytes <= limit.rlim_cur / 16)
+		return bytes;
+	return limit.rlim_cur / 16 < MAX_BYTES_MIN ? MAX_BYTES_MIN : limit.rlim_cur / 16;
+}
+
 struct state_header *process_state_create(
 	const struct options *options, const struct process_facts *facts, uint32_t flags)
 {
 	struct state_header *state = NULL;
 	uint32_t pid = (uint32_t)rawsys(SYS_getpid, 0), ppid;
 	uint64_t start_ticks = process_state_start_ticks(pid, &ppid);
-	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC), max_bytes;
 	char path[384];
 	int error = 0;
 
+	max_bytes = below_address_space_limit(options->state_max_bytes);
 	if (!options->state_anon) {
 		/* exec keeps pid and start time; the image before left its state behind. */
 		file_prefix(pid, start_ticks, path, sizeof(path));
 		scan(options->state_dir, path, true);
 		file_name(options, pid, start_ticks, now_ns, path, sizeof(path));
-		state = state_map_create(path, options->state_max_bytes, &error);
+		state = state_map_create(path, max_bytes, &error);
 		if (!state)
 			log_verbose("no state file %s: %e; private memory serves", path, error);
 	}
 	if (!state) {
 		flags |= HEAPSPY_INFO_STATE_PRIVATE;
-		state = state_map_create(NULL, options->state_max_bytes, &error);
+		state = state_map_create(NULL, max_bytes, &error);
 	}
 	if (!state) {
 		log_verbose("no memory for the state: %e; nothing is profiled", error);
@@ -209,7 +227,7 @@ struct state_header *process_state_create(
 	state->due_ns = options->interval_ns ? now_ns + options->interval_ns : 0;
 	state->n_names = 1; /* name 0 is "unknown" */
 	if (!lay_out(state)) {
-		process_state_unlink(options, state);
+		process_state_unlink(options, pid, start_ticks, now_ns);
 		return NULL;
 	}
 	stack_table_reserve_last(state);
@@ -218,13 +236,12 @@ struct state_header *process_state_create(
 	return state;
 }
 
-void process_state_unlink(const struct options *options, const struct state_header *state)
+void process_state_unlink(
+	const struct options *options, uint32_t pid, uint64_t start_ticks, uint64_t start_ns)
 {
 	char path[384];
 
-	if (state->flags & HEAPSPY_INFO_STATE_PRIVATE)
-		return;
-	file_name(options, state->pid, state->start_ticks, state->start_ns, path, sizeof(path));
+	file_name(options, pid, start_ticks, start_ns, path, sizeof(path));
 	rawsys(SYS_unlink, path);
 }
 

@@ -31,8 +31,12 @@ void process_state_read_facts(struct process_facts *facts);
 struct state_header *process_state_create(
 	const struct options *options, const struct process_facts *facts, uint32_t flags);
 
-/* Removes the name of the state's file; the mapping stays. */
-void process_state_unlink(const struct options *options, const struct state_header *state);
+/*
+ * Removes the name of a state's file; the mapping stays. The file is named by
+ * the state's pid, start_ticks and start_ns, and by the user of its beginning.
+ */
+void process_state_unlink(
+	const struct options *options, uint32_t pid, uint64_t start_ticks, uint64_t start_ns);
 
 /* Field 22 of /proc/pid/stat (start time in clock ticks); 0 unknown. *ppidp: parent. */
 uint64_t process_state_start_ticks(uint32_t pid, uint32_t *ppidp);

@@ -36,12 +36,6 @@
 #define THINNING_MAX 4
 #define STALE_AFTER  64
 
-/* Gives the bytes back that the countdown took, so that they are counted again. */
-static void undo_countdown(size_t size)
-{
-	hs_thread.left += thread_state_weighed_size(size);
-}
-
 static void pause_countdown(uint64_t bytes)
 {
 	hs_thread.gap = bytes;
@@ -66,7 +60,7 @@ static bool redraw(struct state_header *state, size_t size, uint64_t now_ns)
 	bool sampled = true;
 
 	if (hs_load_relaxed(&state->flags) & HEAPSPY_INFO_STOPPED) {
-		undo_countdown(size);
+		thread_state_put_back(size);
 		thread_state_settle(state, 0);
 		pause_countdown(state_interval_bytes(state) == 1 ? 0 : PAUSE_BYTES);
 		return false;
@@ -92,10 +86,16 @@ static bool redraw(struct state_header *state, size_t size, uint64_t now_ns)
 	return true;
 }
 
+/* Age of the process, in the 56 bits of a birth; 0 should the clock go back behind the start. */
+static uint64_t age_of(const struct state_header *state, uint64_t now_ns)
+{
+	return now_ns > state->start_ns ? (now_ns - state->start_ns) & 0xffffffffffffffull : 0;
+}
+
 static void die(struct state_header *state, const struct state_live_value *value, uint64_t now_ns)
 {
 	uint64_t birth_ns = value->birth_level & 0xffffffffffffffull;
-	uint64_t age_ns = now_ns - state->start_ns;
+	uint64_t age_ns = age_of(state, now_ns);
 
 	site_stats_died(state, value->stack, age_ns > birth_ns ? age_ns - birth_ns : 0,
 		thinning_weight(state, value, (unsigned)(value->birth_level >> 60)));
@@ -164,6 +164,9 @@ static uint32_t sample(struct state_header *state, void *block, size_t size, uin
 	if (flags & HEAPSPY_STACK_TRUNCATED)
 		state_count_loss(state, HEAPSPY_LOSS_BROKEN_STACKS);
 
+	/* A handler that interrupted the walk may have forked, and we are the child. */
+	if (process_state() != state)
+		return HEAPSPY_STACK_TRUNCATED;
 	value.stack = stack_table_intern(state, work->frames, n, flags, approx_from);
 	value.u = (uint32_t)sample_rng_next(&t->rng);
 	value.size_thread = (size & 0xffffffffffffull) | (uint64_t)t->name_id << 48;
@@ -183,7 +186,7 @@ static uint32_t sample(struct state_header *state, void *block, size_t size, uin
 	site_stats_allocated(state, value.stack, size, weight);
 	hs_add_relaxed(&state->samples, 1);
 	hs_add_relaxed(&state->live_samples, 1);
-	tick(state, now_ns - state->start_ns);
+	tick(state, age_of(state, now_ns));
 	return flags;
 }
 
@@ -218,13 +221,17 @@ HS_COLD void recorder_allocated(void *block, size_t size)
 	uint64_t now_ns;
 	uint32_t flags;
 
-	if (!block || (t->inside && !guard_is_stale())) {
+	if (!block)
+		return;
+	if (t->inside && !guard_is_stale()) {
 		state = process_state();
-		undo_countdown(size);
-		if (block && state)
+		if (state)
 			state_count_loss(state, HEAPSPY_LOSS_REENTRY);
 		return;
 	}
+	/* A handler may have drawn a longer gap meanwhile: then this block is before its end. */
+	if (!thread_state_countdown(size))
+		return;
 	t->inside = 0;
 	t->refused = 0;
 	thread_state_enter();

@@ -12,8 +12,8 @@
 #include "state.h"
 
 /*
- * An allocation of size bytes whose countdown ran out has returned block (NULL:
- * it failed, and the countdown gets its bytes back).
+ * An allocation of size bytes whose countdown ran out, and was put back, has
+ * returned block; NULL: it failed, and counts for nothing.
  * Must be called before the application sees block, from a function that the
  * hook was turned into by a jump, so that the caller's frames are intact.
  */

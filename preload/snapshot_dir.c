@@ -7,8 +7,10 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "preload/atomics.h"
 #include "preload/file_limit.h"
 #include "preload/log.h"
+#include "preload/process_state.h"
 #include "preload/rawsys.h"
 #include "preload/snapshot_dir.h"
 
@@ -30,28 +32,36 @@ static int make_dir(const char *path, int only_ours)
 	return only_ours && st.st_uid != (uid_t)rawsys(SYS_geteuid, 0) ? -EPERM : 0;
 }
 
-/* 1: dir belongs to this process image, by an .owner file made now or before; 0: to another. */
-static int own_dir(const struct state_header *state, const char *dir)
+#define OWNER_FILE "/.owner"
+
+/*
+ * 1: dir belongs to this process image, by an .owner file made now or before; 0:
+ * to another. dir has SNAPSHOT_DIR_BYTES, and is the same afterwards.
+ */
+static int own_dir(const struct state_header *state, char *dir)
 {
-	char path[SNAPSHOT_DIR_BYTES + 16], mine[24], theirs[24];
-	size_t n = log_format(mine, sizeof(mine), "%lu\n", state->start_id);
+	size_t length = strlen(dir), n;
+	char mine[24], theirs[24];
 	long fd, got;
 
+	n = log_format(mine, sizeof(mine), "%lu\n", state->start_id);
+	if (length + sizeof(OWNER_FILE) > SNAPSHOT_DIR_BYTES)
+		return -ENAMETOOLONG;
 	if (file_limit_bytes() < n)
 		return -EFBIG;
-	log_format(path, sizeof(path), "%s/.owner", dir);
-	fd = rawsys(SYS_open, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	memcpy(dir + length, OWNER_FILE, sizeof(OWNER_FILE));
+	fd = rawsys(SYS_open, dir, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd >= 0) {
 		got = rawsys(SYS_write, fd, mine, n);
 		rawsys(SYS_close, fd);
-		if (got == (long)n)
-			return 1;
-		rawsys(SYS_unlink, path); /* a nameless owner would lock us out for good */
-		return got < 0 ? (int)got : -ENOSPC;
+		if (got != (long)n)
+			rawsys(SYS_unlink, dir); /* a nameless owner would lock us out */
+		dir[length] = '\0';
+		return got == (long)n ? 1 : got < 0 ? (int)got : -ENOSPC;
 	}
-	if (fd != -EEXIST)
-		return (int)fd;
-	fd = rawsys(SYS_open, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd == -EEXIST)
+		fd = rawsys(SYS_open, dir, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	dir[length] = '\0';
 	if (fd < 0)
 		return fd == -EACCES || fd == -ELOOP ? 0 : (int)fd;
 	got = rawsys(SYS_read, fd, theirs, sizeof(theirs));
@@ -59,15 +69,15 @@ static int own_dir(const struct state_header *state, const char *dir)
 	return got == (long)n && !memcmp(mine, theirs, n);
 }
 
-/* Settles for base or for a directory of our own inside it. */
-static int take(const struct state_header *state, int only_ours, char *base)
+/* Settles for base, unless it is for somebody else, or for a directory of our own inside it. */
+static int take(const struct state_header *state, int only_ours, int for_parent, char *base)
 {
 	size_t n = strlen(base);
 	int ret = make_dir(base, only_ours);
 
 	if (ret < 0)
 		return ret;
-	ret = own_dir(state, base);
+	ret = for_parent ? 0 : own_dir(state, base);
 	if (ret)
 		return ret < 0 ? ret : 0;
 	if (log_format(base + n, SNAPSHOT_DIR_BYTES - n, "/%s.%u.%lu", state->comm, state->pid,
@@ -83,19 +93,21 @@ static int take(const struct state_header *state, int only_ours, char *base)
 	return ret == 1 ? 0 : ret < 0 ? ret : -EEXIST;
 }
 
-int snapshot_dir_prepare(const struct options *options, const struct state_header *state, char *out)
+/* An error that another place would not have; a full disk, say, may pass. */
+static int is_about_the_place(int error)
+{
+	return error == -ENOENT || error == -ENOTDIR || error == -EACCES || error == -EPERM ||
+	       error == -EROFS || error == -ENAMETOOLONG || error == -ELOOP;
+}
+
+/* heapspy.<comm>.<pid> in the first of the usual places that takes it. */
+static int take_usual(const struct options *options, const struct state_header *state, char *out)
 {
 	const char *bases[] = { options->cwd, options->tmpdir, "/tmp" };
 	char comm[STATE_NAME_BYTES];
 	int ret = -ENOENT;
 	unsigned i;
 
-	if (options->dir[0]) {
-		log_format(out, SNAPSHOT_DIR_BYTES, "%s%s%s",
-			options->dir[0] == '/' ? "" : options->cwd,
-			options->dir[0] == '/' ? "" : "/", options->dir);
-		return take(state, 0, out);
-	}
 	memcpy(comm, state->comm, sizeof(comm));
 	for (i = 0; comm[i]; i++)
 		if (comm[i] == '/')
@@ -105,9 +117,46 @@ int snapshot_dir_prepare(const struct options *options, const struct state_heade
 			continue;
 		log_format(out, SNAPSHOT_DIR_BYTES, "%s/heapspy.%s.%u", bases[i][1] ? bases[i] : "",
 			comm, state->pid);
-		ret = take(state, 1, out);
+		ret = take(state, 1, 0, out);
 		if (!ret)
 			break;
 	}
 	return ret;
+}
+
+/* Settled at the first snapshot, and for good: parents end. */
+static int is_for_parent(const struct options *options, const struct state_header *state)
+{
+	static uint64_t settled_for;
+	static int answer;
+
+	if (settled_for != state->start_id) {
+		answer = (state->flags & HEAPSPY_INFO_FORK_CHILD || !options->dir_has_pid) &&
+			 process_state_is_descendant(options);
+		settled_for = state->start_id;
+	}
+	return answer;
+}
+
+int snapshot_dir_prepare(const struct options *options, const struct state_header *state, char *out)
+{
+	static uint32_t said;
+	int ret = -ENOENT;
+
+	if (!options->dir[0])
+		return take_usual(options, state, out);
+	/* A relative one has no meaning without the directory of the start. */
+	if (options->dir[0] == '/' || options->cwd[0]) {
+		log_format(out, SNAPSHOT_DIR_BYTES, "%s%s%s",
+			options->dir[0] == '/' ? "" : options->cwd,
+			options->dir[0] == '/' ? "" : "/", options->dir);
+		ret = take(state, 0, is_for_parent(options, state), out);
+	}
+	if (!is_about_the_place(ret))
+		return ret;
+	if (!hs_add_relaxed(&said, 1))
+		log_verbose("HEAPSPY_DIR='%s' cannot be used (%e); snapshots go to "
+			    "heapspy.%s.%u in the working directory, $TMPDIR or /tmp",
+			options->dir, ret, state->comm, state->pid);
+	return take_usual(options, state, out);
 }

@@ -4,7 +4,9 @@
  * HEAPSPY_DIR, or heapspy.<comm>.<pid> in the working directory of the start,
  * else in $TMPDIR, else in /tmp. A directory belongs to the process image that
  * first wrote into it (its .owner file says which); any other gets
- * <comm>.<pid>.<start>/ inside.
+ * <comm>.<pid>.<start>/ inside. So does from the start a process whose parent, or
+ * parent's parent, is being profiled: a quick child must not take the directory
+ * of the server that made it.
  */
 #ifndef HEAPSPY_SNAPSHOT_DIR_H
 #define HEAPSPY_SNAPSHOT_DIR_H

@@ -5,8 +5,9 @@
  * Owns the question "is this page readable". Leaves to unwind.c what to read.
  */
 #include <errno.h>
-#include "preload/stack_range.h"
+#include "preload/process.h"
 #include "preload/rawsys.h"
+#include "preload/stack_range.h"
 
 /* The smallest page of the architecture: larger ones are only probed more often. */
 #define PAGE_BYTES 4096u
@@ -27,7 +28,12 @@ static uintptr_t page_of(uintptr_t address)
 
 static bool page_readable(uintptr_t page)
 {
-	long result = rawsys(SYS_rt_sigprocmask, SIG_NO_SUCH_HOW, page, 0, KERNEL_SIGSET_BYTES);
+	long result;
+
+	/* A filter may kill us for asking. */
+	if (hs_load_relaxed(&process_seccomp))
+		return false;
+	result = rawsys(SYS_rt_sigprocmask, SIG_NO_SUCH_HOW, page, 0, KERNEL_SIGSET_BYTES);
 
 	/* EINVAL, and only it: a sandbox that refuses the call has not looked at the page. */
 	return result == -EINVAL;

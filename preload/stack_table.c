@@ -62,6 +62,8 @@ static uint32_t make_record(struct state_header *state, uint64_t hash, const uin
 	return (uint32_t)(offset / STATE_ALIGN);
 }
 
+#define KEEP_FROM_FOLDED(state) ((state)->max_bytes / 4)
+
 struct index_table {
 	uint64_t *slots;
 	uint64_t n_slots; /* power of two */
@@ -170,7 +172,8 @@ uint32_t stack_table_intern(struct state_header *state, const uint64_t *frames, 
 	state_count_loss(state, HEAPSPY_LOSS_FOLDED);
 	flags = HEAPSPY_STACK_FOLDED;
 	if (n_frames > STACK_TABLE_FOLDED_FRAMES)
-		id = intern(state, frames, STACK_TABLE_FOLDED_FRAMES, flags, 0, 0);
+		id = intern(state, frames, STACK_TABLE_FOLDED_FRAMES, flags, 0,
+			KEEP_FROM_FOLDED(state));
 	if (!id && n_frames > 1)
 		id = intern(state, frames, 1, flags, 0, 0);
 	return id ? id : intern(state, frames, 0, flags, 0, 0);

@@ -4,12 +4,10 @@
  * had consumed, a reader adds what the living ones hold.
  *
  * Thread exit. Blocks may be allocated and freed after our key's destructor:
- * by the destructors of other keys (up to four rounds), then by libc. So the
- * destructor settles and asks to be called again, and in the last round gives
- * up slot and work area; from there on each allocation of this thread goes the
- * slow way and is decided for itself (the gaps have no memory).
+ * by the destructors of other keys (up to four rounds), then by libc. The
+ * destructor gives up slot and work area; from there on each allocation of this
+ * thread goes the slow way and is decided for itself (gaps have no memory).
  */
-#include <limits.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -21,11 +19,7 @@
 #include "preload/thread_state.h"
 #include "preload/unwind.h"
 
-#define THREADS_PER_CHUNK 256
-#define WORK_CHUNK_BYTES  (64u << 10)
-
-/* Keys below have their value inside struct pthread: setting one allocates nothing. */
-#define KEYS_WITHOUT_MALLOC 32
+#define WORK_CHUNK_BYTES (64u << 10)
 
 HS_TLS struct thread_state hs_thread;
 
@@ -122,7 +116,7 @@ static struct state_thread *slot_at(const struct state_header *state, uint32_t i
 static uint32_t slot_claim(struct state_header *state)
 {
 	uint64_t head = hs_load_acquire(&state->thread_free);
-	uint32_t index, unlocked = 0;
+	uint32_t index;
 
 	while ((uint32_t)head) {
 		struct state_thread *slot = slot_at(state, (uint32_t)head - 1);
@@ -136,18 +130,9 @@ static uint32_t slot_claim(struct state_header *state)
 	}
 	index = hs_load_relaxed(&state->n_thread_slots);
 	do {
-		while (!slot_at(state, index)) {
-			bool grown;
-
-			if (!hs_cas_acq_rel(&state->grow_lock, &unlocked, 1))
-				return 0;
-			grown = slot_at(state, index) ||
-				state_map_add_chunk(state, STATE_CHUNK_THREADS,
-					THREADS_PER_CHUNK * sizeof(struct state_thread), 0, NULL);
-			hs_store_release(&state->grow_lock, 0);
-			if (!grown)
-				return 0;
-		}
+		if (!state_map_make_entry(
+			    state, STATE_CHUNK_THREADS, index, sizeof(struct state_thread)))
+			return 0;
 	} while (!hs_cas_relaxed(&state->n_thread_slots, &index, index + 1));
 	return index + 1;
 }
@@ -176,36 +161,29 @@ void thread_state_settle(struct state_header *state, uint64_t gap_bytes)
 	t->left = gap_bytes;
 }
 
-/* Destructor of exit_key; value: the round, from 1. */
+/* Destructor of exit_key. */
 static void thread_exits(void *value)
 {
 	struct thread_state *t = &hs_thread;
-	uintptr_t round = (uintptr_t)value;
 	struct state_header *state = process_state();
 	uint8_t guard;
 
 	if (!state || t->generation != hs_load_relaxed(&process_generation) || t->inside)
 		return;
 	guard = thread_state_enter();
-	if (round >= PTHREAD_DESTRUCTOR_ITERATIONS ||
-		pthread_setspecific(exit_key, (void *)(round + 1))) {
-		t->flags |= THREAD_EXITING;
-		thread_state_settle(state, 0);
-		if (t->slot)
-			slot_release(state, t->slot);
-		t->slot = 0;
-		thread_state_work_done();
-	}
+	t->flags |= THREAD_EXITING;
+	thread_state_settle(state, 0);
+	if (t->slot)
+		slot_release(state, t->slot);
+	t->slot = 0;
+	thread_state_work_done();
 	thread_state_leave(guard);
 }
 
 void thread_state_init(void)
 {
-	if (exit_key_valid || pthread_key_create(&exit_key, thread_exits))
-		return;
-	exit_key_valid = exit_key < KEYS_WITHOUT_MALLOC;
 	if (!exit_key_valid)
-		pthread_key_delete(exit_key);
+		exit_key_valid = !pthread_key_create(&exit_key, thread_exits);
 }
 
 void thread_state_adopt(struct state_header *state, uint32_t generation, uint64_t now_ns)
@@ -225,8 +203,10 @@ void thread_state_adopt(struct state_header *state, uint32_t generation, uint64_
 	slot = t->slot ? slot_at(state, t->slot - 1) : NULL;
 	if (slot)
 		hs_store_release(&slot->thread_state, (uint64_t)(uintptr_t)t);
-	else
+	else if (!(t->flags & THREAD_EXITING)) {
 		state_count_loss(state, HEAPSPY_LOSS_THREAD_SLOTS);
+		__atomic_fetch_or(&state->flags, HEAPSPY_INFO_BYTES_LOWER, __ATOMIC_RELAXED);
+	}
 	if (exit_key_valid && !(t->flags & THREAD_EXITING))
 		pthread_setspecific(exit_key, (void *)1);
 }

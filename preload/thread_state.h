@@ -65,6 +65,16 @@ static inline bool thread_state_countdown(size_t size)
 }
 
 /*
+ * Takes a countdown back. Done before the real call of an allocation that is to
+ * be sampled, because that call may throw, be cancelled, allocate or be
+ * interrupted; recorder_allocated() counts it again.
+ */
+static inline void thread_state_put_back(size_t size)
+{
+	hs_thread.left += thread_state_weighed_size(size);
+}
+
+/*
  * The re-entry guard: between enter and leave nothing of this thread is sampled.
  * Returns what it was, for thread_state_leave(). The fences keep the compiler
  * from moving the guarded work out, where a signal handler could meet it.

@@ -9,7 +9,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <linux/fs.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -36,6 +38,8 @@
 #define LOCK_POLL_NS       1000000ull
 #define BRIEF_NS           1000000000ull
 #define NUMBER_MAX         999999u
+#define REFUSED_NS         10000000ull
+#define HELPER_END_TRIES   200
 
 #define UNFIT_FOR_WRITING                                                                          \
 	(HEAPSPY_STACK_TRUNCATED | HEAPSPY_STACK_SIGNAL | HEAPSPY_STACK_FOREIGN | HEAPSPY_STACK_CUT)
@@ -124,26 +128,32 @@ static long publish(const char *temporary, const char *path)
 	return ret;
 }
 
-static long write_file(struct state_header *state, struct snapshot_facts *facts, void *buffer)
-{
-	char dir[SNAPSHOT_DIR_BYTES], path[SNAPSHOT_DIR_BYTES + 32];
+/* Memory for one snapshot: mapped, because the stack may be a small one. */
+struct writing {
+	uint8_t buffer[BUFFER_BYTES];
+	char dir[SNAPSHOT_DIR_BYTES];
+	char path[SNAPSHOT_DIR_BYTES + 32];
 	char temporary[SNAPSHOT_DIR_BYTES + 32];
-	struct snapshot_sink sink = { write_at, NULL, buffer, BUFFER_BYTES };
+};
+
+static long write_file(struct state_header *state, struct snapshot_facts *facts, struct writing *w)
+{
+	struct snapshot_sink sink = { write_at, NULL, w->buffer, sizeof(w->buffer) };
 	struct file file;
 	bool whole;
 	long ret;
 
-	ret = snapshot_dir_prepare(&process_options, state, dir);
+	ret = snapshot_dir_prepare(&process_options, state, w->dir);
 	if (ret < 0)
 		return ret;
 	facts->number = state->next_number;
-	path_of(path, sizeof(path), dir, facts->number, "", "");
-	while (facts->number < NUMBER_MAX && !rawsys(SYS_access, path, 0))
-		path_of(path, sizeof(path), dir, ++facts->number, "", "");
-	path_of(temporary, sizeof(temporary), dir, facts->number, ".", ".tmp");
-	rawsys(SYS_unlink, temporary); /* of a process image that was killed here */
+	path_of(w->path, sizeof(w->path), w->dir, facts->number, "", "");
+	while (facts->number < NUMBER_MAX && !rawsys(SYS_access, w->path, 0))
+		path_of(w->path, sizeof(w->path), w->dir, ++facts->number, "", "");
+	path_of(w->temporary, sizeof(w->temporary), w->dir, facts->number, ".", ".tmp");
+	rawsys(SYS_unlink, w->temporary); /* of a process image that was killed here */
 	file.fd = rawsys(
-		SYS_open, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		SYS_open, w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (file.fd < 0)
 		return file.fd;
 	rawsys(SYS_fchmod, file.fd, 0600);
@@ -151,9 +161,9 @@ static long write_file(struct state_header *state, struct snapshot_facts *facts,
 	sink.context = &file;
 	whole = snapshot_write(state, facts, &sink);
 	rawsys(SYS_close, file.fd);
-	ret = whole ? publish(temporary, path) : -ENOSPC;
+	ret = whole ? publish(w->temporary, w->path) : -ENOSPC;
 	if (ret < 0) {
-		rawsys(SYS_unlink, temporary);
+		rawsys(SYS_unlink, w->temporary);
 		return ret;
 	}
 	state->next_number = facts->number + 1;
@@ -166,18 +176,20 @@ static long write_locked(struct state_header *state, enum heapspy_reason reason,
 	struct snapshot_facts facts = {
 		.reason = (uint32_t)reason, .label = label, .pending = pending
 	};
-	long buffer, ret;
+	struct writing *w;
+	long at, ret;
 
-	buffer = rawsys(SYS_mmap, 0, BUFFER_BYTES, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (buffer < 0 && buffer > -4096) {
-		ret = buffer;
+	at = rawsys(SYS_mmap, 0, sizeof(*w), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		-1, 0);
+	if (at < 0 && at > -4096) {
+		ret = at;
 	} else {
-		read_memory_use(&facts, (char *)buffer);
+		w = (struct writing *)at;
+		read_memory_use(&facts, (char *)w->buffer);
 		facts.wall_ns = clock_ns(CLOCK_REALTIME);
 		facts.now_ns = clock_ns(CLOCK_MONOTONIC);
-		ret = write_file(state, &facts, (void *)buffer);
-		rawsys(SYS_munmap, buffer, BUFFER_BYTES);
+		ret = write_file(state, &facts, w);
+		rawsys(SYS_munmap, at, sizeof(*w));
 	}
 	if (ret < 0) {
 		state_count_loss(state, HEAPSPY_LOSS_SNAPSHOTS);
@@ -189,13 +201,17 @@ static long write_locked(struct state_header *state, enum heapspy_reason reason,
 static bool lock(struct state_header *state, uint64_t wait_ns)
 {
 	uint64_t begin_ns = clock_ns(CLOCK_MONOTONIC);
+	uint32_t tid = (uint32_t)rawsys(SYS_gettid, 0);
 
 	for (;;) {
 		struct timespec poll = { 0, LOCK_POLL_NS };
 		uint32_t unlocked = 0;
 
-		/* Pairs with the release in unlock(). */
-		if (hs_cas_acq_rel(&state->writer_lock, &unlocked, 1))
+		/*
+		 * Pairs with the release in unlock(). Our own: a handler that
+		 * interrupted us is leaving, and what it interrupted never goes on.
+		 */
+		if (hs_cas_acq_rel(&state->writer_lock, &unlocked, tid) || unlocked == tid)
 			return true;
 		if (!wait_ns || clock_ns(CLOCK_MONOTONIC) - begin_ns > wait_ns)
 			return false;
@@ -215,13 +231,13 @@ static bool is_due(const struct state_header *state, uint64_t now_ns)
 	return due_ns && now_ns >= due_ns;
 }
 
-/* Writes the snapshot that is due, if nobody else is at it. */
-static void write_due(struct state_header *state, uint64_t now_ns)
+/* Writes the snapshot that is due; false when somebody else is at one. */
+static bool write_due(struct state_header *state, uint64_t now_ns)
 {
 	uint64_t interval_ns = process_options.interval_ns;
 
 	if (!lock(state, 0))
-		return;
+		return false;
 	if (is_due(state, now_ns)) {
 		/* On the grid, however late this one is. */
 		hs_store_relaxed(&state->due_ns,
@@ -229,6 +245,7 @@ static void write_due(struct state_header *state, uint64_t now_ns)
 		write_locked(state, HEAPSPY_REASON_INTERVAL, NULL);
 	}
 	unlock(state);
+	return true;
 }
 
 /* A program that only ever allocates in signal handlers, or in code that ends each walk. */
@@ -257,26 +274,73 @@ void writer_sampled(struct state_header *state, uint64_t now_ns, uint32_t stack_
 		say_overdue(state, now_ns);
 }
 
+/* Sleeps until the given time of CLOCK_MONOTONIC, or until the helper is to look up. */
+static void helper_sleep(uint64_t until_ns)
+{
+	struct timespec until = { (time_t)(until_ns / 1000000000), (long)(until_ns % 1000000000) };
+
+	rawsys(SYS_futex, &process_page.helper_wake, FUTEX_WAIT_BITSET_PRIVATE, 0, &until, 0,
+		FUTEX_BITSET_MATCH_ANY);
+}
+
+/*
+ * A descriptor table of its own: the numbers that the helper's files get must
+ * not be ones that the program may close, reuse, or hand to its children.
+ */
+static void leave_descriptors(void)
+{
+	rawsys(SYS_close_range, 0, ~0u, CLOSE_RANGE_UNSHARE);
+}
+
 static void *helper_main(void *argument)
 {
 	struct state_header *state = argument;
 
 	thread_state_enter(); /* nothing of this thread is a sample */
+	hs_store_release(&process_page.helper_tid, (uint32_t)rawsys(SYS_gettid, 0));
 	rawsys(SYS_prctl, PR_SET_NAME, "heapspy");
-	for (;;) {
-		uint64_t due_ns = hs_load_relaxed(&state->due_ns);
-		struct timespec until = { (time_t)(due_ns / 1000000000),
-			(long)(due_ns % 1000000000) };
+	leave_descriptors();
+	while (!hs_load_acquire(&process_page.helper_wake) &&
+		!hs_load_relaxed(&process_page.exit_progress)) {
+		uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
 
-		rawsys(SYS_clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME, &until, 0);
-		if (hs_load_relaxed(&process_seccomp) ||
-			hs_load_relaxed(&process_page.exit_written))
-			return NULL;
-		write_due(state, clock_ns(CLOCK_MONOTONIC));
+		if (!is_due(state, now_ns))
+			helper_sleep(hs_load_relaxed(&state->due_ns));
+		else if (!write_due(state, now_ns))
+			helper_sleep(now_ns + REFUSED_NS);
+	}
+	return NULL;
+}
+
+void writer_end_helper(void)
+{
+	uint32_t tid = hs_load_acquire(&process_page.helper_tid), tries;
+	struct timespec poll = { 0, LOCK_POLL_NS };
+
+	hs_store_release(&process_page.helper_wake, 1);
+	if (!tid)
+		return;
+	rawsys(SYS_futex, &process_page.helper_wake, FUTEX_WAKE_PRIVATE, 1);
+	for (tries = 0; tries < HELPER_END_TRIES; tries++) {
+		if (rawsys(SYS_tgkill, rawsys(SYS_getpid, 0), tid, 0) < 0)
+			return;
+		rawsys(SYS_nanosleep, &poll, 0);
 	}
 }
 
+void writer_wait_for_exit(void)
+{
+	uint64_t begin_ns = clock_ns(CLOCK_MONOTONIC);
+	struct timespec poll = { 0, LOCK_POLL_NS };
+
+	while (hs_load_acquire(&process_page.exit_progress) == EXIT_BEGUN &&
+		hs_thread.inside == 0 && clock_ns(CLOCK_MONOTONIC) - begin_ns < LOCK_WAIT_NS)
+		rawsys(SYS_nanosleep, &poll, 0);
+}
+
 typedef int (*create_function)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+static create_function create; /* the next one; written at load */
 
 /* Once a process; a program that may have no more threads goes on without. */
 static void start_helper(struct state_header *state)
@@ -284,16 +348,15 @@ static void start_helper(struct state_header *state)
 	uint32_t not_started = 0;
 	pthread_attr_t attributes;
 	sigset_t all, before;
-	create_function create;
 	uint8_t guard;
 	pthread_t thread;
 	int error;
 
-	if (!state->due_ns || !hs_cas_acq_rel(&process_page.helper_started, &not_started, 1))
+	if (!state->due_ns || hs_load_relaxed(&process_seccomp) ||
+		!hs_cas_acq_rel(&process_page.helper_started, &not_started, 1))
 		return;
 	guard = thread_state_enter(); /* what pthread_create allocates for it is not the program's
 				       */
-	create = (create_function)real_alloc_next("pthread_create");
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pthread_attr_init(&attributes);
@@ -311,23 +374,28 @@ static void start_helper(struct state_header *state)
 		log_verbose("no helper thread: %e; snapshots only at exit and by label", error);
 }
 
-void writer_thread_coming(void)
+bool writer_thread_coming(void)
 {
-	hs_store_relaxed(&process_page.threaded, 1);
+	return !__atomic_exchange_n(&process_page.threaded, 1, __ATOMIC_RELAXED);
 }
 
-void writer_thread_made(int made)
+void writer_thread_made(bool made, bool first)
 {
 	struct state_header *state = process_state();
+	int saved_errno = errno;
 
+	if (!made && first)
+		hs_store_relaxed(&process_page.threaded, 0);
 	if (made && state && process_options.writer == WRITER_AUTO)
 		start_helper(state);
+	errno = saved_errno;
 }
 
 void writer_after_load(void)
 {
 	struct state_header *state = process_state();
 
+	create = (create_function)real_alloc_next("pthread_create");
 	if (state && process_options.writer == WRITER_THREAD)
 		start_helper(state);
 }

@@ -7,6 +7,7 @@
 #ifndef HEAPSPY_WRITER_H
 #define HEAPSPY_WRITER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "state.h"
 
@@ -18,11 +19,23 @@
  */
 void writer_sampled(struct state_header *state, uint64_t now_ns, uint32_t stack_flags);
 
-/* The program is about to make a thread: the sampling thread stops writing. */
-void writer_thread_coming(void);
+/*
+ * The program is about to make a thread: the sampling thread stops writing.
+ * Returns whether it is the first; writer_thread_made() wants to know.
+ */
+bool writer_thread_coming(void);
 
-/* It has made one, or could not (made false). Starts the helper. */
-void writer_thread_made(int made);
+/* It has made one, or could not (made false). Starts the helper. Keeps errno. */
+void writer_thread_made(bool made, bool first);
+
+/*
+ * Ends the helper thread and waits for its end, a fifth of a second at most:
+ * a filter that is about to come would kill it, and the program with it.
+ */
+void writer_end_helper(void);
+
+/* Waits, two seconds at most, for the thread that is at the exit snapshot. */
+void writer_wait_for_exit(void);
 
 /* HEAPSPY_WRITER=thread: the helper from the start. Once, at load. */
 void writer_after_load(void);

@@ -15,5 +15,10 @@ def state_dir(monkeypatch):
     path = tempfile.mkdtemp(prefix="heapspy-tests.", dir="/dev/shm")
     os.chmod(path, 0o1777)
     monkeypatch.setenv("HEAPSPY_STATE", path)
+    # Where snapshots go when HEAPSPY_DIR cannot be used.
+    fallback = tempfile.mkdtemp(prefix="heapspy-tests.")
+    os.chmod(fallback, 0o1777)
+    monkeypatch.chdir(fallback)
     yield path
     shutil.rmtree(path, ignore_errors=True)
+    shutil.rmtree(fallback, ignore_errors=True)

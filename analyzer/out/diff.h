@@ -14,7 +14,7 @@ struct diff_view {
 	const struct options *options;
 	const struct input *a, *b;
 	const struct input *third; /* NULL without --third */
-	const char *arguments;     /* moments as typed, for hints */
+	const char *arguments;     /* moments as typed, as words of a shell, for hints */
 	const struct comparison *comparison;
 	const struct sites *sites;
 	struct table_style style;

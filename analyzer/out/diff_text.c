@@ -13,6 +13,11 @@
 #define STACKS_MAX         64
 #define COLUMNS_FOR_BEFORE 100
 #define CANDIDATES         5
+#define CANDIDATES_BESIDE  3
+/* Share of the whole growth from which on the sites within noise are worth rows. */
+#define CANDIDATES_SHARE   .25
+#define RSS_MARGIN_BYTES   (4.0 * (1 << 20))
+#define RSS_MARGIN_SHARE   .2
 
 /* The whole grew, but no site has samples enough to be named for it. */
 static bool only_together(const struct comparison *c)
@@ -20,14 +25,38 @@ static bool only_together(const struct comparison *c)
 	return !c->n_grew && c->total.verdict == COMPARE_GREW;
 }
 
-/* Then the likeliest sites are shown all the same, as what they are: within noise. */
-static void choose_candidates(const struct comparison *c, bool *shown)
+/* The sites within noise changed for certain, taken together. */
+static bool noise_is_joint(const struct comparison *c)
 {
-	size_t i, n = 0;
+	return !compare_is_still(&c->noise.sums) &&
+	       (c->noise.growth.range.lo > 0 || c->noise.growth.range.hi < 0);
+}
 
-	for (i = 0; i < c->n_rows && n < CANDIDATES; i++) {
-		shown[i] = c->rows[i].verdict == COMPARE_NOISE && c->rows[i].growth.bytes > 0;
-		n += shown[i];
+/* How many of the likeliest sites are shown all the same, as what they are: within noise. */
+static size_t candidates_max(const struct comparison *c)
+{
+	if (only_together(c))
+		return CANDIDATES;
+	if (c->n_grew && noise_is_joint(c) && c->noise.growth.range.lo > 0 &&
+		c->noise.growth.bytes >= CANDIDATES_SHARE * c->total.growth.bytes)
+		return CANDIDATES_BESIDE;
+	return 0;
+}
+
+static void choose_candidates(const struct diff_view *v, size_t n_before, bool *shown)
+{
+	const struct comparison *c = v->comparison;
+	const struct options *o = v->options;
+	size_t i, n = 0, max = candidates_max(c);
+
+	if (o->n_rows && max > o->n_rows - n_before)
+		max = o->n_rows - n_before;
+	for (i = 0; i < c->n_rows && n < max; i++) {
+		if (c->rows[i].verdict != COMPARE_NOISE || !(c->rows[i].growth.bytes > 0) ||
+			c->rows[i].growth.bytes < (double)o->min_bytes)
+			continue;
+		shown[i] = true;
+		n++;
 	}
 }
 
@@ -47,8 +76,7 @@ bool *diff_choose_rows(const struct diff_view *v)
 		shown[i] = true;
 		n++;
 	}
-	if (only_together(c))
-		choose_candidates(c, shown);
+	choose_candidates(v, n, shown);
 	return shown;
 }
 
@@ -157,7 +185,7 @@ static void add_counts(struct strbuf *out, const struct diff_view *v)
 	units_add_count(out, c->n_shrank);
 	strbuf_add_text(out, " shrank, ");
 	units_add_count(out, c->n_noise);
-	strbuf_add_text(out, " unchanged.\n");
+	strbuf_add_text(out, noise_is_joint(c) ? " uncertain.\n" : " unchanged.\n");
 }
 
 static void add_headline(struct strbuf *out, const struct diff_view *v)
@@ -244,13 +272,14 @@ static void add_row_stacks(
 
 		strbuf_add_text(out, bytes < 0 ? "    " : "    +");
 		units_add_bytes(out, bytes);
-		strbuf_addf(out, ", %.0f samples\n", sums->born.samples + sums->died.samples);
+		strbuf_addf(out, ", %.0f sample%s\n", sums->born.samples + sums->died.samples,
+			sums->born.samples + sums->died.samples > 1 ? "s" : "");
 		where_add_stack(out, &v->style, v->sites->frames, stacks[i], 6);
 	}
 	if (n_all > n && n) {
 		strbuf_add_text(out, "    (");
 		units_add_count(out, n_all - n);
-		strbuf_add_text(out, " more stacks)\n");
+		strbuf_addf(out, " more stack%s)\n", n_all - n == 1 ? "" : "s");
 	}
 }
 
@@ -333,6 +362,43 @@ static void add_table(struct strbuf *out, const struct diff_view *v, const bool 
 	free(groups);
 }
 
+static void add_noise_words(struct strbuf *out, const struct comparison *c)
+{
+	units_add_count(out, c->n_noise);
+	strbuf_addf(out, " site%s", c->n_noise == 1 ? "" : "s");
+	/* Beside a range without 0, "within noise" would sound like its contrary. */
+	if (!noise_is_joint(c))
+		strbuf_add_text(out, " within noise, together ");
+	else if (c->n_noise > 1)
+		strbuf_add_text(out, ", none alone beyond noise, together ");
+	else
+		strbuf_add_text(out, ", not certain among all that moved, ");
+}
+
+/* Growth of the process that no site accounts for. */
+static void add_rss_beyond(struct strbuf *out, const struct diff_view *v)
+{
+	const struct comparison *c = v->comparison;
+	const struct sites_filter *filter = &v->options->filter;
+	double a = (double)v->a->snapshot->info.rss_bytes;
+	double b = (double)v->b->snapshot->info.rss_bytes;
+	double beyond = b - a - c->total.growth.range.hi;
+
+	if (!(a > 0) || !(b > 0) || v->third || !c->same_process || filter->focus ||
+		filter->ignore || filter->module || beyond <= RSS_MARGIN_BYTES ||
+		beyond <= RSS_MARGIN_SHARE * (b - a))
+		return;
+	if (c->total.growth.bytes > 0) {
+		strbuf_add_text(out, "; RSS grew by ");
+		units_add_bytes(out, b - a - c->total.growth.bytes);
+		strbuf_add_text(out, " more (allocator, stacks, mappings)");
+	} else if (b > a) {
+		strbuf_add_text(out, "; RSS grew by ");
+		units_add_bytes(out, b - a);
+		strbuf_add_text(out, " (allocator, stacks, mappings)");
+	}
+}
+
 static void add_sums(struct strbuf *out, const struct diff_view *v)
 {
 	const struct comparison *c = v->comparison;
@@ -340,8 +406,7 @@ static void add_sums(struct strbuf *out, const struct diff_view *v)
 
 	if (c->n_noise) {
 		strbuf_add_text(&text, "~ ");
-		units_add_count(&text, c->n_noise);
-		strbuf_addf(&text, " site%s within noise, together ", c->n_noise == 1 ? "" : "s");
+		add_noise_words(&text, c);
 		add_growth(&text, v, &c->noise.growth, true);
 		strbuf_add_text(out, "  ");
 		table_add_colored(out, &v->style, TABLE_DIM, text.data);
@@ -349,7 +414,9 @@ static void add_sums(struct strbuf *out, const struct diff_view *v)
 	}
 	strbuf_add_text(out, "  = ");
 	units_add_bytes(out, c->total.growth.bytes);
-	strbuf_add_text(out, "   sum of all sites\n");
+	strbuf_add_text(out, "   sum of all sites");
+	add_rss_beyond(out, v);
+	strbuf_add_char(out, '\n');
 	strbuf_deinit(&text);
 }
 

@@ -9,7 +9,9 @@
 #include "analyzer/out/where.h"
 #include "analyzer/units.h"
 
-#define STACKS_MAX 64
+#define STACKS_MAX       64
+#define RSS_FACTOR       4
+#define RSS_MARGIN_BYTES (32.0 * (1 << 20))
 
 size_t top_choose_rows(const struct ranking *r, const struct options *o)
 {
@@ -114,14 +116,14 @@ static void add_title(struct strbuf *out, const struct top_view *v)
 	}
 	strbuf_add_text(out, "   ");
 	units_add_count(out, (uint64_t)r->total.sum.samples);
-	strbuf_add_text(out, " samples\n");
+	strbuf_add_text(out, r->total.sum.samples == 1 ? " sample\n" : " samples\n");
 	input_add_interval(out, r->interval_bytes);
 	if (v->options->filter.focus || v->options->filter.ignore || v->options->filter.module) {
 		strbuf_add_text(out, "; ");
 		units_add_count(out, v->sites->n_sites);
 		strbuf_add_text(out, " of ");
 		units_add_count(out, v->sites->n_all);
-		strbuf_add_text(out, " sites match");
+		strbuf_addf(out, " site%s", v->sites->n_all == 1 ? " matches" : "s match");
 	}
 	if (v->input->moment.note[0]) {
 		strbuf_add_text(out, "; ");
@@ -207,7 +209,8 @@ static void add_row_stacks(
 	for (i = 0; i < n; i++) {
 		strbuf_add_text(out, "    ");
 		units_add_bytes(out, v->ranking->stacks[stacks[i]].bytes);
-		strbuf_addf(out, ", %.0f samples\n", v->ranking->stacks[stacks[i]].samples);
+		strbuf_addf(out, ", %.0f sample%s\n", v->ranking->stacks[stacks[i]].samples,
+			v->ranking->stacks[stacks[i]].samples > 1 ? "s" : "");
 		where_add_stack(out, &v->style, v->sites->frames, stacks[i], 6);
 	}
 }
@@ -223,6 +226,23 @@ static void add_rest(struct table *t, const struct top_view *v, struct strbuf *w
 	strbuf_addf(where, " more %s%s, -n 0%s)", v->options->by_thread ? "thread" : "site",
 		n == 1 ? "" : "s", v->options->min_bytes ? " --min 0" : "");
 	table_add_buffer(t, where);
+}
+
+/* A process whose memory mostly does not come from malloc: the table would mislead in silence. */
+static void add_rss_hint(struct strbuf *out, const struct top_view *v)
+{
+	const struct sites_filter *filter = &v->options->filter;
+	double rss = (double)v->input->snapshot->info.rss_bytes;
+	double most = v->ranking->total.bytes.hi;
+
+	if (v->options->quiet || v->options->metric == METRIC_ALLOCATED || filter->focus ||
+		filter->ignore || filter->module || rss <= RSS_FACTOR * most ||
+		rss - most <= RSS_MARGIN_BYTES)
+		return;
+	strbuf_add_text(out, "\nRSS is ");
+	units_add_bytes(out, rss);
+	strbuf_add_text(out, ": most of it is not from malloc as seen here (own arenas? "
+			     "PYTHONMALLOC=malloc, USE_ZEND_ALLOC=0)\n");
 }
 
 void top_text(const struct top_view *v, struct strbuf *out)
@@ -242,6 +262,7 @@ void top_text(const struct top_view *v, struct strbuf *out)
 		strbuf_add_text(out, "Nothing was sampled; ");
 		strbuf_add_text(out, r->exact ? "there is nothing.\n"
 					      : "less than the upper end of the range is there.\n");
+		add_rss_hint(out, v);
 		free(groups);
 		return;
 	}
@@ -271,6 +292,7 @@ void top_text(const struct top_view *v, struct strbuf *out)
 	}
 	if (v->n_shown < r->n_rows)
 		table_render(&t, v->n_shown + 1, 2, &v->style, TABLE_PLAIN, out);
+	add_rss_hint(out, v);
 	table_deinit(&t);
 	strbuf_deinit(&text);
 	free(groups);

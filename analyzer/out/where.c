@@ -1,14 +1,38 @@
 /* where.c - owns how places and stacks are written. Which place a row has is sites.c's. */
 #include "analyzer/out/where.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "analyzer/symbols/name.h"
 
-#define NAME_COLUMNS_MIN    20
-#define PLACE_COLUMNS       22
-#define INLINED_COLUMNS_MIN 24
+#define NAME_COLUMNS_MIN  20
+#define PLACE_COLUMNS_MIN 22
+
+/* The most a place takes: more where the terminal is wide. */
+static int place_columns_max(const struct table_style *style)
+{
+	int columns = style->columns / 5;
+
+	return columns > PLACE_COLUMNS_MIN ? columns : PLACE_COLUMNS_MIN;
+}
+
+/* "module+0xoffset" is cut in the module only: half an offset is none. */
+static void add_cut_name(struct strbuf *out, const char *name, int columns)
+{
+	const char *offset = strstr(name, "+0x");
+	struct strbuf module = { 0 };
+
+	if (!offset || offset[3 + strspn(offset + 3, "0123456789abcdef")]) {
+		table_add_cut(out, name, columns);
+		return;
+	}
+	strbuf_add(&module, name, (size_t)(offset - name));
+	table_add_cut(out, module.data, columns - (int)strlen(offset));
+	strbuf_add_text(out, offset);
+	strbuf_deinit(&module);
+}
 
 static void add_name(
 	struct strbuf *out, const struct table_style *style, const char *function, int columns)
@@ -18,7 +42,7 @@ static void add_name(
 	if (style->full_names)
 		strbuf_add_escaped(out, function, strlen(function));
 	else
-		table_add_cut(out, name ? name : function, columns);
+		add_cut_name(out, name ? name : function, columns);
 	free(name);
 }
 
@@ -90,7 +114,7 @@ void where_layout_init(struct where_layout *layout, const struct table_style *st
 	layout->name_columns = layout->place_columns = 0;
 	for (i = 0; i < n; i++) {
 		strbuf_clear(&text);
-		add_site_place(&text, style, &sites->sites[shown[i]], PLACE_COLUMNS);
+		add_site_place(&text, style, &sites->sites[shown[i]], place_columns_max(style));
 		columns = text.data ? strbuf_columns(text.data) : 0;
 		if (columns > layout->place_columns)
 			layout->place_columns = columns;
@@ -109,31 +133,67 @@ void where_layout_init(struct where_layout *layout, const struct table_style *st
 	strbuf_deinit(&text);
 }
 
+/* Adds note to text behind two spaces where there is room for all of it, and empties note. */
+static void add_note(struct strbuf *text, const struct where_layout *layout, struct strbuf *note)
+{
+	int left = layout->total_columns - strbuf_columns(text->data) - 2;
+
+	if (layout->style->full_names || strbuf_columns(note->data) <= left) {
+		strbuf_add_text(text, "  ");
+		strbuf_add(text, note->data, note->bytes);
+	}
+	strbuf_clear(note);
+}
+
+static void add_caller(
+	struct strbuf *note, const struct table_style *style, const struct site *site)
+{
+	const struct symbol_frame *from = site->from;
+
+	strbuf_add_text(note, "(from ");
+	if (from) {
+		add_name(note, style, from->function, INT_MAX);
+		strbuf_add_char(note, ' ');
+		add_place(note, style, "", from->file, from->line, "", INT_MAX);
+	} else {
+		strbuf_addf(note, "%zu callers", site->n_callers);
+	}
+	strbuf_add_char(note, ')');
+}
+
 void where_add_text(struct strbuf *out, const struct where_layout *layout, const struct site *site)
 {
 	const struct table_style *style = layout->style;
-	struct strbuf text = { 0 };
-	int left;
+	struct strbuf text = { 0 }, note = { 0 };
+	int pad;
 
 	add_site_name(&text, style, site, layout->name_columns);
-	strbuf_pad(&text, ' ', layout->name_columns - strbuf_columns(text.data) + 2);
+	/* Full names are of any length: padded to the longest, most rows would be spaces. */
+	pad = style->full_names ? 0 : layout->name_columns - strbuf_columns(text.data);
+	strbuf_pad(&text, ' ', pad + 2);
 	add_site_place(&text, style, site, layout->place_columns);
 	strip_gap(&text);
-	left = layout->total_columns - strbuf_columns(text.data) - 2;
-	if (site->inlined_into && (style->full_names || left >= INLINED_COLUMNS_MIN)) {
-		strbuf_add_text(&text, "  (inlined into ");
-		add_name(&text, style, site->inlined_into, left - 15);
-		strbuf_add_char(&text, ')');
+	if (site->inlined_into && !is_module_row(site)) {
+		strbuf_add_text(&note, "(inlined into ");
+		add_name(&note, style, site->inlined_into, INT_MAX);
+		strbuf_add_char(&note, ')');
+		add_note(&text, layout, &note);
+	}
+	if (site->from || site->n_callers > 1) {
+		add_caller(&note, style, site);
+		add_note(&text, layout, &note);
 	}
 	strbuf_add(out, text.data, text.bytes);
 	strbuf_deinit(&text);
+	strbuf_deinit(&note);
 }
 
 void where_add_stack(struct strbuf *out, const struct table_style *style,
 	const struct source_frames *sf, uint32_t stack_index, int indent)
 {
 	const struct profile_stack *stack = &sf->profile->stacks[stack_index];
-	int room = style->columns - indent - PLACE_COLUMNS - 2;
+	int place_columns = place_columns_max(style);
+	int room = style->columns - indent - place_columns - 2;
 	uint32_t i, j;
 
 	for (i = 0; i < stack->n_frames; i++) {
@@ -146,7 +206,7 @@ void where_add_stack(struct strbuf *out, const struct table_style *style,
 			add_name(out, style, frame->function, room);
 			strbuf_add_text(out, "  ");
 			add_place(out, style, frame->function, frame->file, frame->line,
-				source_frames_module_path(sf, address->module), PLACE_COLUMNS);
+				source_frames_module_path(sf, address->module), place_columns);
 			strip_gap(out);
 			strbuf_add_text(out, frame->inlined ? "  (inlined)\n" : "\n");
 		}
@@ -180,6 +240,15 @@ void where_add_json(struct json *j, const char *key, const struct site *site)
 	add_frame_json(j, key, site->function, module_row ? NULL : site->file,
 		module_row ? 0 : site->line, site->module);
 	json_text(j, "inlined_into", module_row ? NULL : site->inlined_into);
+	if (site->from) {
+		json_object_begin(j, "from");
+		json_text(j, "function", site->from->function);
+		json_text(j, "file", site->from->file);
+		json_unsigned(j, "line", site->from->line);
+		json_object_end(j);
+	} else {
+		json_text(j, "from", NULL);
+	}
 	json_object_end(j);
 }
 

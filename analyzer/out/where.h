@@ -23,14 +23,17 @@ struct where_layout {
 void where_layout_init(struct where_layout *layout, const struct table_style *style,
 	const struct sites *sites, const uint32_t *shown, size_t n, int left_columns);
 
-/* "function   file.c:12   (inlined into caller)", escaped and cut to the layout. */
+/*
+ * "function   file.c:12   (inlined into caller)" or "module+0x12  (from caller file.c:12)",
+ * escaped. Names are cut to the layout, what is in parentheses is left out where it does not fit.
+ */
 void where_add_text(struct strbuf *out, const struct where_layout *layout, const struct site *site);
 
 /* The frames of a stack of the profile, leaf first, one a line behind indent spaces. */
 void where_add_stack(struct strbuf *out, const struct table_style *style,
 	const struct source_frames *sf, uint32_t stack, int indent);
 
-/* {"function", "file", "line", "module", "inlined_into"}. */
+/* {"function", "file", "line", "module", "inlined_into", "from": {"function", "file", "line"}}. */
 void where_add_json(struct json *j, const char *key, const struct site *site);
 
 /* Array of frames, leaf first. */

@@ -1,5 +1,8 @@
 /*
  * run_dir.h - the snapshots in a run directory, NNNNNN.hspy, by number.
+ *
+ * A run directory may hold other runs: with HEAPSPY_DIR set, each further process writes
+ * into a directory of its own inside it.
  */
 #ifndef HEAPSPY_ANALYZER_RUN_DIR_H
 #define HEAPSPY_ANALYZER_RUN_DIR_H
@@ -23,12 +26,15 @@ struct run_dir {
 	struct run_entry *entries; /* readable ones, ascending by number */
 	size_t n_entries;
 	size_t n_unreadable;
-	struct fail first_failure; /* of these */
+	uint64_t first_unreadable; /* the lowest number of these */
+	struct fail first_failure; /* why that one */
+	size_t n_newer_inside;     /* runs inside whose last snapshot is newer than all of ours */
+	char *newest_inside;       /* path of the newest of these; NULL: none */
 };
 
 /*
  * Lists the directory at path and peeks into each snapshot. A directory without
- * a readable one is an error. run_dir_deinit() frees what is in *run.
+ * a readable one of its own is an error. run_dir_deinit() frees what is in *run.
  */
 int run_dir_read(const char *path, struct run_dir *run, struct fail *f);
 

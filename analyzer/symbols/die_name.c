@@ -67,12 +67,57 @@ static bool child_towards(
 	return false;
 }
 
+/* A type without a name that can be called. */
+static bool is_lambda(struct die_name_context *context, Dwarf_Die *die)
+{
+	Dwarf_Die child;
+	int tag = dwarf_tag(die);
+
+	if ((tag != DW_TAG_class_type && tag != DW_TAG_structure_type) ||
+		string_attr(die, DW_AT_name) || dwarf_child(die, &child) != 0)
+		return false;
+	do {
+		const char *name = string_attr(&child, DW_AT_name);
+
+		if (name && strcmp(name, "operator()") == 0)
+			return true;
+		if (context->steps_left == 0)
+			return false;
+		context->steps_left--;
+	} while (dwarf_siblingof(&child, &child) == 0);
+	return false;
+}
+
+/*
+ * The lambdas of scope that begin at target or before, those in its blocks included:
+ * the number that the demangler gives to the last of them.
+ */
+static unsigned count_lambdas(
+	struct die_name_context *context, Dwarf_Die *scope, Dwarf_Off target, unsigned depth)
+{
+	Dwarf_Die die;
+	unsigned n = 0;
+
+	if (depth >= SCOPES_MAX || dwarf_child(scope, &die) != 0)
+		return 0;
+	do {
+		if (context->steps_left == 0 || dwarf_dieoffset(&die) > target)
+			break;
+		context->steps_left--;
+		if (dwarf_tag(&die) == DW_TAG_lexical_block)
+			n += count_lambdas(context, &die, target, depth + 1);
+		else
+			n += is_lambda(context, &die);
+	} while (dwarf_siblingof(&die, &die) == 0);
+	return n;
+}
+
 /* "ns::Class::name"; name alone when the DIE is not inside a scope with a name. */
 static const char *qualified(
 	struct die_name_context *context, Dwarf_Die *die, const char *name, bool *makeshiftp)
 {
 	Dwarf_Off target = dwarf_dieoffset(die);
-	Dwarf_Die unit, at;
+	Dwarf_Die unit, at, outer;
 	const char *result = NULL;
 	char *text = NULL;
 	size_t text_bytes = 0;
@@ -83,7 +128,7 @@ static const char *qualified(
 	out = open_memstream(&text, &text_bytes);
 	if (!out)
 		return intern_string(context->pool, name);
-	at = unit;
+	at = outer = unit;
 	for (unsigned i = 0; i < SCOPES_MAX; i++) {
 		Dwarf_Die child;
 
@@ -96,11 +141,17 @@ static const char *qualified(
 
 			if (!scope && dwarf_tag(&at) == DW_TAG_namespace) {
 				scope = "(anonymous namespace)";
-			} else if (!scope) {
-				scope = strcmp(name, "operator()") == 0 ? "{lambda}" : "{unnamed}";
-				*makeshiftp = true;
 			}
-			fprintf(out, "%s::", scope);
+			if (!scope)
+				*makeshiftp = true;
+			if (scope)
+				fprintf(out, "%s::", scope);
+			else if (is_lambda(context, &at))
+				fprintf(out, "{lambda#%u}::",
+					count_lambdas(context, &outer, dwarf_dieoffset(&at), 0));
+			else
+				fputs("{unnamed}::", out);
+			outer = at;
 		}
 	}
 	fputs(name, out);

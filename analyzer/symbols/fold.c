@@ -70,10 +70,26 @@ static const struct rule rules[] = {
 
 	/* Programs and libraries with an allocator layer of their own. */
 	{ REGEX, "g_(try_|aligned_)?(malloc|malloc0|realloc|alloc|alloc0)(_n)?" },
-	{ REGEX,
-		"g_(slice_alloc0?|slice_copy|strdup|strndup|strdup_v?printf|v?asprintf|memdup2?)" },
+	{ REGEX, "g_(strdup|strndup|strdup_v?printf|v?asprintf|memdup2?)" },
+	{ PREFIX, "g_slice_" },
+	{ PREFIX, "g_string_" },
+	{ REGEX, "g_(ptr_|byte_)?array_[a-z0-9_]+" },
 	{ REGEX, "z(try)?(malloc|calloc|realloc|strdup)(_num|_usable|_usable_internal|_no_tcache|"
 		 "_cache_aligned)?" },
+	{ REGEX, "(hi_)?_?sds((try)?new(len)?|empty|dup|cat|catlen|catsds|catv?printf|catfmt|"
+		 "catrepr|cpy|cpylen|growzero|MakeRoomFor(NonGreedy)?|RemoveFreeSpace|Resize|"
+		 "fromlonglong|splitlen|splitargs|join|joinsds)" },
+	{ REGEX, "Perl_safesys(malloc|calloc|realloc)" },
+	{ REGEX, "os::(malloc|realloc|strdup|strdup_check_oom)|(All|Reall)ocateHeap" },
+	{ REGEX, "JLI_(MemAlloc|MemRealloc|StringDup)" },
+	{ REGEX, "(rpl)?_obstack_(newchunk|begin(_1|_worker)?)" },
+	{ REGEX, "ggc_(internal_)?(cleared_)?(vec_)?alloc(_no_dtor)?|ggc_realloc" },
+	{ REGEX, "llvm::SmallVector(Base|Impl|TemplateBase|TemplateCommon)::"
+		 "(grow|grow_pod|mallocForGrow|growAndEmplaceBack|push_back|reserve|resize|"
+		 "append|insert|assign)" },
+	{ REGEX, "llvm::safe_(malloc|calloc|realloc)|llvm::allocate_buffer" },
+	{ REGEX, "v8::internal::(AllocAtLeastWithRetry|AllocWithRetry|AlignedAllocWithRetry)|"
+		 "v8::base::(Malloc|Calloc|Realloc|AllocateAtLeast|AlignedAlloc)" },
 	{ REGEX, "_?Py(Mem|Object)_[A-Za-z_]*([Mm]alloc|[Cc]alloc|[Rr]ealloc|[Aa]lloc|Strdup)" },
 	{ REGEX, "_?PyObject_(GC_)?(New|NewVar|Resize)|_?PyType_(GenericAlloc|AllocNoTrack)" },
 	{ REGEX, "pymalloc_(alloc|realloc)|new_arena|allocate_from_new_pool|gc_alloc" },

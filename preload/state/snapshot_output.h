@@ -16,11 +16,11 @@
 struct snapshot_sink {
 	bool (*write)(void *context, uint64_t offset, const void *data, size_t bytes);
 	void *context;
-	uint8_t *buffer; /* working memory, at least SNAPSHOT_BUFFER_BYTES */
+	uint8_t *buffer; /* working memory, 8-byte aligned, at least SNAPSHOT_BUFFER_BYTES */
 	size_t buffer_bytes;
 };
 
-#define SNAPSHOT_BUFFER_BYTES    4096
+#define SNAPSHOT_BUFFER_BYTES    8192
 #define SNAPSHOT_OUTPUT_SECTIONS 7 /* of every file */
 
 struct snapshot_output {

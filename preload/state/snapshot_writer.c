@@ -18,6 +18,15 @@
 #define PATH_MAX_BYTES   4096
 #define NAMES_MAX        4096
 
+/* Sums over the extras of one stack. */
+struct stack_sums {
+	struct {
+		uint64_t n, B, C;
+	} died[HEAPSPY_LIFETIME_BUCKETS];
+	uint64_t n, S, B, V, C; /* thinned */
+};
+
+/* Too large for the stacks this may run on: it lies at the start of the sink's buffer. */
 struct output {
 	const struct state_header *state;
 	const struct snapshot_facts *facts;
@@ -25,6 +34,8 @@ struct output {
 	uint64_t committed;     /* of the state, at the start */
 	uint64_t strings_bytes; /* handed out so far by string_offset() */
 	struct heapspy_info info;
+	struct stack_sums sums;
+	struct snapshot_sink sink; /* what is left of the buffer */
 };
 
 /* Whether [offset, offset + bytes) lies inside the committed state. */
@@ -104,7 +115,8 @@ static void write_live(struct output *out)
 			for (i = 0; i < STATE_BUCKET_SLOTS; i++) {
 				struct heapspy_sample sample;
 
-				if (read_sample(bucket, i, &sample) &&
+				if ((read_sample(bucket, i, &sample) ||
+					    read_sample(bucket, i, &sample)) &&
 					HEAPSPY_SAMPLE_BIRTH_NS(&sample) <= cut &&
 					stack_at(out, sample.stack))
 					snapshot_output_put(&out->file, &sample, sizeof(sample));
@@ -132,13 +144,6 @@ static void write_frames(struct output *out, const struct state_stack *s, uint32
 		tag = new_tag;
 	}
 }
-
-struct stack_sums {
-	struct {
-		uint64_t n, B, C;
-	} died[HEAPSPY_LIFETIME_BUCKETS];
-	uint64_t n, S, B, V, C; /* thinned */
-};
 
 /* Adds up the extras of a stack; there may be several of a group. */
 static void read_extras(
@@ -169,8 +174,9 @@ static void read_extras(
 	}
 }
 
-static void write_counters(struct output *out, const struct state_stack *s, struct stack_sums *sums)
+static void write_counters(struct output *out, const struct state_stack *s)
 {
+	struct stack_sums *sums = &out->sums;
 	uint32_t i, n_deaths = 0;
 
 	memset(sums, 0, sizeof(*sums));
@@ -206,7 +212,6 @@ static void write_counters(struct output *out, const struct state_stack *s, stru
 static void write_stacks(struct output *out)
 {
 	const struct state_chunk *c;
-	struct stack_sums sums;
 	uint32_t at = 0;
 
 	snapshot_output_begin(&out->file, HEAPSPY_SECTION_STACKS);
@@ -227,7 +232,7 @@ static void write_stacks(struct output *out)
 			snapshot_output_varint(&out->file, s->approx_from);
 			snapshot_output_varint(&out->file, n_frames);
 			write_frames(out, s, n_frames);
-			write_counters(out, s, &sums);
+			write_counters(out, s);
 		}
 	}
 	snapshot_output_end(&out->file);
@@ -467,29 +472,32 @@ static void end_info(struct output *out)
 bool snapshot_write(const struct state_header *state, const struct snapshot_facts *facts,
 	struct snapshot_sink *sink)
 {
-	struct output out;
+	struct output *out = (struct output *)sink->buffer;
 	uint32_t n_modules, n_names;
 
-	memset(&out, 0, sizeof(out));
-	out.state = state;
-	out.facts = facts;
-	snapshot_output_init(&out.file, sink);
-	out.committed = hs_load_acquire(&state->committed_bytes);
-	if (out.committed > state->max_bytes)
+	memset(out, 0, sizeof(*out));
+	out->state = state;
+	out->facts = facts;
+	out->sink = *sink;
+	out->sink.buffer += sizeof(*out);
+	out->sink.buffer_bytes -= sizeof(*out);
+	snapshot_output_init(&out->file, &out->sink);
+	out->committed = hs_load_acquire(&state->committed_bytes);
+	if (out->committed > state->max_bytes)
 		return false;
-	begin_info(&out);
-	write_live(&out);
+	begin_info(out);
+	write_live(out);
 	/* The state may have grown since: what LIVE names must be found in it. */
-	out.committed = hs_load_acquire(&state->committed_bytes);
-	if (out.committed > state->max_bytes)
+	out->committed = hs_load_acquire(&state->committed_bytes);
+	if (out->committed > state->max_bytes)
 		return false;
-	write_stacks(&out);
+	write_stacks(out);
 	n_modules = at_most(hs_load_acquire(&state->n_modules), HEAPSPY_MODULE_SERIAL_MAX);
 	n_names = at_most(hs_load_acquire(&state->n_names), NAMES_MAX);
-	write_modules(&out, n_modules);
-	write_threads(&out, n_names);
-	write_ticks(&out);
-	write_strings(&out, n_modules, n_names);
-	end_info(&out);
-	return snapshot_output_finish(&out.file);
+	write_modules(out, n_modules);
+	write_threads(out, n_names);
+	write_ticks(out);
+	write_strings(out, n_modules, n_names);
+	end_info(out);
+	return snapshot_output_finish(&out->file);
 }

@@ -252,3 +252,26 @@ void *state_map_entry(const struct state_header *state, enum state_chunk_kind ki
 	}
 	return NULL;
 }
+
+bool state_map_make_entry(struct state_header *state, enum state_chunk_kind kind, uint32_t index,
+	uint32_t entry_bytes)
+{
+	unsigned tries;
+
+	for (tries = 0; tries < GROW_TRIES; tries++) {
+		uint32_t unlocked = 0;
+		bool made;
+
+		if (state_map_entry(state, kind, index, entry_bytes))
+			return true;
+		if (!hs_cas_acq_rel(&state->grow_lock, &unlocked, 1)) {
+			__builtin_ia32_pause();
+			continue;
+		}
+		made = state_map_entry(state, kind, index, entry_bytes) ||
+		       state_map_add_chunk(state, kind, (uint64_t)index * entry_bytes, 0, NULL);
+		hs_store_release(&state->grow_lock, 0);
+		return made;
+	}
+	return false;
+}

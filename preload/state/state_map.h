@@ -88,6 +88,14 @@ static inline uint64_t state_interval_bytes(const struct state_header *state)
 	return state->interval_bytes << hs_load_relaxed(&state->level);
 }
 
+/*
+ * Makes sure that entry number index exists: appends a chunk as large as all
+ * before it together, under grow_lock, which it waits for some ten microseconds.
+ * The kind has a chunk already, and index is at most one behind the last entry.
+ */
+bool state_map_make_entry(struct state_header *state, enum state_chunk_kind kind, uint32_t index,
+	uint32_t entry_bytes);
+
 static inline void state_count_loss(struct state_header *state, enum heapspy_loss what)
 {
 	/* Relaxed: a tally that nothing else depends on. */

@@ -78,10 +78,153 @@ def test_first_reference_case_of_the_statistics(heapspy, tmp_path):
     assert row["verdict"] == "grew"
 
 
-def test_nothing_changed(heapspy, run):
-    done = heapspy("diff", "run@1", "run@1")
+def test_nothing_changed(heapspy, tmp_path):
+    live = scenario.moments()[0].live
+    scenario.write_run(tmp_path / "run", lambda s: setattr(s, "live", live))
+    done = heapspy("diff", "run")
+    assert done.code == 0
     assert done.out.splitlines()[1].startswith("No change seen (resolution +-1.83 MiB).")
     assert len(done.out.splitlines()) == 2
+
+
+@pytest.mark.parametrize("words, message", [
+    (("run@3", "run@3"), "'run@3' and 'run@3' are the same snapshot ('run/000003.hspy', at exit, "
+     "0:20:00): nothing to compare; first to last: heapspy diff run"),
+    (("run", "run"), "'run' and 'run' are the same snapshot ('run/000003.hspy', at exit, "
+     "0:20:00): nothing to compare; first to last: heapspy diff run"),
+    (("run@1m", "run@2m"), "'run@1m' and 'run@2m' are the same snapshot ('run/000001.hspy', at "
+     "0:01:00): nothing to compare; first to last: heapspy diff run"),
+    (("copy.hspy", "run/000001.hspy"), "'copy.hspy' and 'run/000001.hspy' are the same snapshot "
+     "('copy.hspy', at 0:01:00): nothing to compare; see: heapspy top copy.hspy"),
+    (("one",), "'one' holds one snapshot (at exit, 0:20:00): nothing to compare; snapshots come "
+     "every HEAPSPY_INTERVAL (60s unless set); see: heapspy top one"),
+    (("one@1m", "one@20m"), "'one' holds one snapshot (at exit, 0:20:00): nothing to compare; "
+     "snapshots come every HEAPSPY_INTERVAL (60s unless set); see: heapspy top one"),
+])
+def test_a_snapshot_is_not_compared_with_itself(heapspy, run, tmp_path, words, message):
+    (tmp_path / "one").mkdir()
+    scenario.moments()[2].write(tmp_path / "one" / "000003.hspy")
+    scenario.moments()[0].write(tmp_path / "copy.hspy")
+    for option in ((), ("--force",), ("--json",)):
+        done = heapspy("diff", *words, *option)
+        assert (done.code, done.out, done.err) == (3, "", f"heapspy: {message}\n")
+
+
+def three_samples_each(*stacks):
+    """A and B, where B has three more samples of each stack: no site alone is certain to have grown."""
+    return (scenario.snapshot(1, scenario.MINUTE, []), scenario.snapshot(2, 2 * scenario.MINUTE, [
+        scenario.sample(1000 * k + i, 4096, 90 * 10**9, stack)
+        for k, stack in enumerate(stacks) for i in range(3)]))
+
+
+def test_noise_that_grew_together_is_not_called_noise(heapspy, tmp_path):
+    a, b = three_samples_each(1, 2, 3, 4)
+    a.write(tmp_path / "a.hspy")
+    b.write(tmp_path / "b.hspy")
+    out = heapspy("diff", "a.hspy", "b.hspy").out
+    (line,) = [line for line in out.splitlines() if line.startswith("  ~ 4 sites")]
+    assert line.startswith("  ~ 4 sites, none alone beyond noise, together 6.02 MiB (")
+    assert " within noise" not in out and out.count("\n  ~ ") == 5
+    assert " 0 sites grew, 0 shrank, 4 uncertain.\n" in out
+    assert "Memory grew, but no single site is certain" in out
+
+
+def test_likely_sites_beside_one_that_grew(heapspy, tmp_path):
+    a, b = three_samples_each(2, 3, 4)
+    b.live += [scenario.sample(9000 + i, 4096, 90 * 10**9, scenario.LEAK) for i in range(12)]
+    a.write(tmp_path / "a.hspy")
+    b.write(tmp_path / "b.hspy")
+    lines = heapspy("diff", "a.hspy", "b.hspy").out.splitlines()[4:9]
+    assert [line[2] for line in lines] == ["+", "~", "~", "~", "~"]
+    assert lines[4].startswith("  ~ 3 sites, none alone beyond noise, together")
+    # One row asked for: it is the certain one.
+    assert "  ~  1.5" not in heapspy("diff", "a.hspy", "b.hspy", "-n", "1").out
+    # A small part of the growth is not worth a row.
+    b.live += [scenario.sample(20000 + i, 4096, 90 * 10**9, scenario.LEAK) for i in range(60)]
+    b.write(tmp_path / "b.hspy")
+    assert [line[2] for line in heapspy("diff", "a.hspy", "b.hspy").out.splitlines()[4:6]] == ["+", "~"]
+    assert "  ~ 3 sites" in heapspy("diff", "a.hspy", "b.hspy").out.splitlines()[5]
+
+
+def test_hints_quote_names_for_the_shell(heapspy, tmp_path):
+    scenario.write_run(tmp_path / "it's $mine")
+    out = heapspy("diff", "it's $mine").out
+    assert "heapspy diff 'it'\\''s $mine' --by site --focus 'api\\+0x2010'\n" in out
+    for path in (tmp_path / "it's $mine").glob("00000[12].hspy"):
+        path.unlink()
+    assert "see: heapspy top 'it'\\''s $mine'\n" in heapspy("diff", "it's $mine").err
+
+
+def test_rss_that_no_site_explains(heapspy, tmp_path):
+    def grow(mib):
+        return lambda s: s.info.update(rss_bytes=(100 + mib * (s.info["number"] > 1)) * MIB)
+
+    scenario.write_run(tmp_path / "run", grow(100))
+    out = heapspy("diff", "run").out
+    assert ("  = 35.1 MiB   sum of all sites; RSS grew by 64.9 MiB more (allocator, stacks, mappings)\n"
+            in out)
+    # Not of some of the sites, nor inside the range of what they grew by (up to 49.2 MiB).
+    assert "RSS grew" not in heapspy("diff", "run", "--focus", "0x2010").out
+    scenario.write_run(tmp_path / "run", grow(52))
+    assert "  = 35.1 MiB   sum of all sites\n" in heapspy("diff", "run").out
+    a, b = scenario.snapshot(1, 1, [scenario.sample(i, 4096, 0, 1) for i in range(20)]), \
+        scenario.snapshot(2, 2, [])
+    b.info.update(rss_bytes=a.info["rss_bytes"] + 30 * MIB)
+    a.write(tmp_path / "a.hspy")
+    b.write(tmp_path / "b.hspy")
+    assert ("sum of all sites; RSS grew by 30 MiB (allocator, stacks, mappings)\n"
+            in heapspy("diff", "a.hspy", "b.hspy").out)
+
+
+@pytest.mark.parametrize("broken, words", [(156, "39 % of the stacks end early"), (80, None)])
+def test_many_broken_stacks_are_said(heapspy, tmp_path, broken, words):
+    scenario.write_run(tmp_path / "run", lambda s: s.losses.__setitem__(11, broken))
+    for command in ("diff", "top"):
+        err = heapspy(command, "run").err
+        assert err.count("stacks end early") == (words is not None)
+        assert words is None or (f"heapspy: {words}, at code without frame information: rows may be too "
+                                 "deep in libraries\n") in err
+        assert "end early" not in heapspy(command, "run", "-q").err
+
+
+def test_frames_of_the_library_itself_are_left_out(heapspy, tmp_path):
+    def wrap(s):
+        s.modules.append(sf.Module(3, "/usr/lib/heapspy/libheapspy.so", 0x600000, 0x700000, 0x600000))
+        for stack in s.stacks:
+            stack.frames.insert(1, sf.Frame(0x600100, 3))
+            stack.frames.insert(0, sf.Frame(0x600200, 3))
+        s.stacks.append(sf.Stack(9, [sf.Frame(0x600300, 3)]))
+        s.live.append(scenario.sample(7000, 64 * MIB, 0, 9))
+
+    scenario.write_run(tmp_path / "run", wrap)
+    report = rows(heapspy, "run", "--hide", "none")
+    assert [f["function"] for f in report["rows"][0]["stacks"][0]["frames"]] == [
+        "api+0x2010", "api+0x1000", "api+0x100"]
+    assert "<no stack>" in [row["where"]["function"] for row in report["rows"]]
+    for words in (("diff", "run"), ("top", "run"), ("top", "run", "--by", "module")):
+        assert "libheapspy" not in heapspy(*words, "--stacks", "3").out
+        assert "libheapspy" not in heapspy(*words, "--json").out
+
+
+def test_offsets_are_never_cut(heapspy, tmp_path):
+    def rename(s):
+        s.modules[1].path = "/nowhere/lib/lib" + "long" * 40 + ".so"
+        s.modules[1].bias = 0
+
+    scenario.write_run(tmp_path / "run", rename)
+    for columns in (60, 120):
+        done = heapspy.on_terminal(columns, "top", "run", "-q", TERM="dumb")
+        (line,) = [line for line in done.out.splitlines() if "..." in line]
+        assert line.endswith("g.so+0x7f0000004030")
+
+
+def test_one_is_one(heapspy, run):
+    out = heapspy("diff", "run@1", "run@2", "-q", "--stacks", "1", "--focus", "0x2010|0x3020").out
+    assert "1 samples" not in out
+    out = heapspy("top", "run", "-q", "--stacks", "1").out
+    assert "    64 MiB, 1 sample\n" in out and "110 samples\n" in out
+    out = heapspy("top", "run", "-q", "--focus", "0x4041").out
+    assert "   1 sample\n" in out and "; 1 of 4 sites match\n" in out
 
 
 def test_reversed_order_is_swapped_and_said(heapspy, run):
@@ -144,7 +287,6 @@ def test_focus_ignore_module(heapspy, run):
 
 def test_exit_code_option(heapspy, run):
     assert heapspy("diff", "run", "--exit-code").code == 1
-    assert heapspy("diff", "run@1", "run@1", "--exit-code").code == 0
     assert heapspy("diff", "run", "--exit-code", "--focus", "0x3020").code == 0
 
 

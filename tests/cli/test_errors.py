@@ -122,6 +122,7 @@ def test_unreadable_file(heapspy, good):
 def test_random_damage_never_crashes(heapspy, tmp_path, good):
     """Some whole invocations; the thousands are in tests/fuzz, in-process."""
     rng = random.Random(3)
+    scenario.moments()[0].write(tmp_path / "good.hspy")
     for _ in range(40):
         bodies = sf.disassemble(good)
         kind = rng.choice((sf.STACKS, sf.LIVE, sf.MODULES, sf.INFO, sf.STRINGS))
@@ -130,6 +131,6 @@ def test_random_damage_never_crashes(heapspy, tmp_path, good):
             body[rng.randrange(len(body))] = rng.randrange(256)
         bodies[kind] = bytes(body)
         (tmp_path / "m.hspy").write_bytes(sf.assemble(bodies))
-        for words in (("diff", "m.hspy", "m.hspy", "--by", "line"), ("dump", "m.hspy", "--live")):
+        for words in (("diff", "good.hspy", "m.hspy", "--force", "--by", "line"), ("dump", "m.hspy", "--live")):
             done = heapspy(*words)
             assert done.code in (0, 3), (done.code, done.err)

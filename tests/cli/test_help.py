@@ -61,3 +61,15 @@ def test_wrong_usage(heapspy, words, message):
     assert done.code == 2 and done.out == ""
     assert done.err.startswith(f"heapspy: {message}"), done.err
     assert done.err.count("\n") == 1
+
+
+def test_overview_tells_how_to_record(heapspy):
+    text = heapspy("help").out
+    assert re.search(r"^  HEAPSPY_INTERVAL=5s (\\\n    )?LD_PRELOAD=\S*libheapspy\.so \./server$", text, re.M)
+    assert "HEAPSPY_INTERVAL (60s unless set) and at exit" in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_partial_promises_no_more_than_it_holds(heapspy, command):
+    """A file that was cut has lost INFO, which is written last."""
+    assert "use what is whole of a damaged snapshot\n" in heapspy("help", command).out

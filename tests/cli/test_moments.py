@@ -73,13 +73,57 @@ def test_unreadable_snapshots_of_a_run_are_passed_over_and_counted(heapspy, run)
     (run / ".tmp-6").write_bytes(b"half")
     (run / "notes.txt").write_text("mine")
     done = heapspy("top", "run")
-    assert done.code == 0 and "2 snapshots beside 'run/000003.hspy' cannot be read" in done.err
+    assert done.code == 0
+    assert ("2 snapshots beside 'run/000003.hspy' were passed over; the first: cannot read "
+            "'run/000004.hspy': not a heapspy snapshot (is empty)\n") in done.err
+    assert heapspy("diff", "run").err.count("passed over") == 1
+    (run / "000004.hspy").unlink()
+    assert ("heapspy: one snapshot beside 'run/000003.hspy' was passed over: 'run/000005.hspy' is cut "
+            "short") in heapspy("top", "run").err
+    (run / "000004.hspy").write_bytes(b"")
     for path in list(run.glob("00000[123].hspy")):
         path.unlink()
     done = heapspy("top", "run")
     assert done.code == 3 and "holds 2 snapshots and none can be read" in done.err
+    (run / "000005.hspy").unlink()
+    done = heapspy("top", "run")
+    assert done.code == 3 and "'run' holds one snapshot, which cannot be read" in done.err
+
+
+def test_newer_runs_inside_are_said(heapspy, run):
+    """A directory used again: the later processes wrote into directories of their own inside it."""
+    def later(minutes):
+        def change(s):
+            s.info.update(pid=99, start_id=100 + minutes, cut_wall_ns=s.info["cut_wall_ns"] +
+                          minutes * scenario.MINUTE)
+        return change
+
+    scenario.write_run(run / "child.7.1", later(-30))
+    (run / "empty").mkdir()
+    assert "newer run" not in heapspy("top", "run").err
+    scenario.write_run(run / "api.99.5", later(60))
+    assert ("heapspy: beside 'run/000003.hspy' lies 1 newer run; the newest: run/api.99.5\n"
+            in heapspy("top", "run").err)
+    scenario.write_run(run / "api.98.4", later(30))
+    for words in (("top", "run"), ("diff", "run"), ("diff", "run@1", "run@2")):
+        done = heapspy(*words)
+        assert done.err.count(" lie 2 newer runs; the newest: run/api.99.5\n") == 1
+        assert "newer run" not in heapspy(*words, "-q").err
+    assert "newer run" not in heapspy("top", "run/000001.hspy").err
 
 
 def test_diff_of_one_file_wants_another(heapspy, run):
     done = heapspy("diff", "run/000001.hspy")
     assert done.code == 2 and "two moments" in done.err
+
+
+@pytest.mark.parametrize("moment, code, words", [
+    ("nonexist", 3, "cannot open 'nonexist': No such file or directory"),
+    ("run@99", 3, "no readable snapshot 99"),
+    ("run@nonsense", 2, "'run@nonsense' is no moment"),
+    ("run@2", 2, "diff needs two moments, or a run directory"),
+    ("run/000001.hspy", 2, "diff needs two moments, or a run directory")])
+def test_diff_of_one_moment_says_first_what_is_wrong_with_it(heapspy, run, moment, code, words):
+    done = heapspy("diff", moment)
+    assert (done.code, done.out) == (code, "") and words in done.err
+    assert done.err.count("\n") == 1

@@ -142,3 +142,102 @@ def test_another_build_is_not_used(heapspy, run, program, tmp_path):
     done = heapspy("diff", "run")
     assert "api" not in done.out.splitlines()[4] and "server+0x" in done.out
     assert "addresses in server have no symbols" in done.err
+
+
+def top_rows(heapspy, *words):
+    done = heapspy("top", "--json", "run", *words)
+    assert done.code == 0, done.err
+    return {row["where"]["function"]: row["where"] for row in json.loads(done.out)["rows"]}
+
+
+def test_rows_without_lines_name_their_caller(heapspy, run):
+    where = top_rows(heapspy)["libjson.so.1+0x4030"]
+    assert where["from"] == {"function": "main", "file": where["from"]["file"], "line": 23}
+    assert where["from"]["file"].endswith("server.cc")
+    assert top_rows(heapspy)["grow"]["from"] is None
+    assert "  libjson.so.1+0x4030  (from main server.cc:23)\n" in heapspy("top", "run").out
+    assert "/server.cc:23)\n" in heapspy("top", "run", "--full-names").out
+    assert "(from" not in heapspy("top", "run", "--by", "module").out
+    # Left out where there is no room for all of it.
+    narrow = heapspy.on_terminal(80, "top", "run", TERM="dumb").out
+    assert "libjson.so.1+0x4030\n" in narrow and "(from" not in narrow
+
+
+@pytest.mark.parametrize("other, words", [("CACHE", "(from main server.cc:23)"),
+                                          ("INDEX", "(from 2 callers)")])
+def test_several_callers_of_a_row(heapspy, run, program, other, words):
+    """LEAK holds 55 MiB, CACHE 10 MiB and INDEX 64 MiB: one is most of the first two."""
+    calls = program[1]
+
+    def point(s):
+        s.modules[0] = sf.Module(1, str(program[0]), 0x400000, 0x500000, 0, 1, program[2])
+        leaf = sf.Frame(0x7F0000004031, 2)
+        s.stacks[scenario.LEAK - 1].frames = [leaf, sf.Frame(calls["main", "session_open"], 1)]
+        s.stacks[getattr(scenario, other) - 1].frames = [
+            leaf, sf.Frame(calls["session_open", "malloc"], 1)]
+        s.stacks[scenario.PARSER - 1].frames = [sf.Frame(0x7F0000005031, 2)]
+
+    scenario.write_run(run, point)
+    text = heapspy("top", "run").out
+    assert f"  libjson.so.1+0x4030  {words}\n" in text
+    assert "  libjson.so.1+0x5030\n" in text
+    where = top_rows(heapspy)["libjson.so.1+0x4030"]
+    assert (where["from"] is None) == (other == "INDEX")
+
+
+def test_inlined_into_is_left_out_rather_than_cut(heapspy, run):
+    for columns in range(84, 140, 4):
+        lines = heapspy.on_terminal(columns, "top", "run", "-q", TERM="dumb").out.splitlines()
+        (line,) = [line for line in lines if " grow " in line]
+        assert line.endswith("server.cc:6") or line.endswith("  (inlined into session_open)")
+        assert len(line) <= columns
+    assert line.endswith("(inlined into session_open)")
+
+
+def test_full_names_are_not_padded(heapspy, run):
+    out = heapspy("diff", "run", "--full-names").out
+    assert re.search(r"  grow  /\S+/server\.cc:6  \(inlined into session_open\)\n", out)
+
+
+def test_lambdas_are_rows_of_their_own(heapspy, tmp_path):
+    """Inlined ones, which have no name of the linker's: in functions, blocks and outside."""
+    (tmp_path / "lambdas.cc").write_text("""\
+#include <cstdlib>
+#define BODY (unsigned n) __attribute__((always_inline)) { return std::malloc(n); }
+static auto everywhere = [] BODY;
+extern "C" __attribute__((noinline)) void work(void *volatile *p, int k)
+{
+	auto a = [] BODY;
+	auto b = [] BODY;
+	p[0] = a(k);
+	p[1] = b(k);
+	if (k > 3) {
+		auto c = [] BODY;
+		p[2] = c(k);
+	}
+	p[3] = everywhere(k);
+}
+int main(int argc, char **)
+{
+	void *volatile p[4];
+	work(p, argc);
+}
+""")
+    subprocess.run(["g++", "-g", "-O1", "-no-pie", "-o", "lambdas", "lambdas.cc"], cwd=tmp_path,
+                   check=True)
+    text = subprocess.run(["objdump", "-d", "--no-show-raw-insn", "lambdas"], cwd=tmp_path,
+                          stdout=subprocess.PIPE, text=True, check=True).stdout
+    text = text[text.index("<work>:"):]
+    behind = [int(address, 16) for address in
+              re.findall(r"call .*<malloc@plt>\n +([0-9a-f]+):", text)]
+    assert len(behind) == 4
+
+    def point(s):
+        s.modules[0] = sf.Module(1, str(tmp_path / "lambdas"), 0x400000, 0x500000, 0, 1)
+        for stack, address in zip(s.stacks, behind):
+            stack.frames = [sf.Frame(address, 1)]
+
+    scenario.write_run(tmp_path / "run", point)
+    assert {name: where["line"] for name, where in top_rows(heapspy).items()} == {
+        "work::{lambda#1}::operator()": 6, "work::{lambda#2}::operator()": 7,
+        "work::{lambda#3}::operator()": 11, "{lambda#1}::operator()": 3}

@@ -97,3 +97,16 @@ def test_not_interposed(heapspy, tmp_path):
     scenario.write_run(tmp_path / "run", lambda s: s.info.update(flags=1, front_malloc="/usr/bin/api"))
     done = heapspy("top", "run")
     assert done.code == 3 and "not interposed: malloc of /usr/bin/api" in done.err
+
+
+def test_memory_that_is_not_from_malloc(heapspy, tmp_path):
+    hint = ("\nRSS is 700 MiB: most of it is not from malloc as seen here (own arenas? "
+            "PYTHONMALLOC=malloc, USE_ZEND_ALLOC=0)\n")
+    scenario.write_run(tmp_path / "run", lambda s: s.info.update(rss_bytes=700 * MIB))
+    assert heapspy("top", "run").out.endswith(hint)
+    for words in (("-q",), ("--focus", "0x2010"), ("--metric", "allocated")):
+        assert "own arenas" not in heapspy("top", "run", *words).out
+    scenario.write_run(tmp_path / "run", lambda s: s.info.update(rss_bytes=600 * MIB))
+    assert "own arenas" not in heapspy("top", "run").out
+    scenario.snapshot(1, scenario.MINUTE, []).write(tmp_path / "a.hspy")
+    assert "RSS is 110 MiB" in heapspy("top", "a.hspy").out

@@ -16,6 +16,18 @@ def test_operators_replaced_by_the_program_are_called_as_before(tmp_path):
 
 
 @pytest.mark.parametrize("sample", ["512KiB", "1"])
+def test_operators_of_a_library_stay_its_own(sample, tmp_path):
+    hspy.run([hspy.victim("prog_pool")], tmp_path, sample=sample)
+
+
+@pytest.mark.parametrize("leaving", ["return", "exit"])
+def test_last_snapshot_is_older_than_static_destructors(leaving, tmp_path):
+    run = hspy.run([hspy.victim("prog_static"), 2000] + ([1] if leaving == "exit" else []), tmp_path,
+                   sample=1)
+    assert hspy.live_bytes(run.last, "add_session") >= run.truth["add_session"]
+
+
+@pytest.mark.parametrize("sample", ["512KiB", "1"])
 @pytest.mark.parametrize("rounds", [1, 50])
 def test_cxx_plugin_of_a_c_program(rounds, sample, tmp_path):
     run = hspy.run([hspy.victim("prog_plugin"), hspy.victim("lib_plugin.so"), rounds], tmp_path,

@@ -161,3 +161,20 @@ def test_snapshots_are_private_files(tmp_path):
     run = hspy.run(["sh", "-c", 'umask 0; exec "$0"', hspy.victim("prog_basic")], tmp_path, expect=7)
     assert [path.stat().st_mode & 0o777 for path in run.snapshots] == [0o600] * len(run.snapshots)
     assert {path.name for path in tmp_path.iterdir()} == {".owner", "000001.hspy"}
+
+
+def test_words_that_belong_to_the_program(tmp_path):
+    """What lies behind syscall()'s arguments; what dlerror() is about to say."""
+    hspy.run([hspy.victim("prog_words")], tmp_path)
+
+
+def test_descriptor_numbers_belong_to_the_program(tmp_path):
+    """The helper thread opens files while the program closes, reuses and inherits its numbers."""
+    run = hspy.run([hspy.victim("prog_numbers")], tmp_path, sample="4KiB", interval="10ms")
+    assert len(run.snapshots) > 3
+
+
+def test_program_mapped_with_holes(tmp_path):
+    run = hspy.run([hspy.victim("prog_holes"), 1000], tmp_path, sample=1, expect=7)
+    assert hspy.live_bytes(run.last, "keep_blocks") == 1000 * 1000
+    assert hspy.info(run.last)["losses"]["broken_stacks"] < 10

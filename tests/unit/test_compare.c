@@ -156,6 +156,37 @@ static void test_growth_shrinking_and_noise(void)
 	done(&r);
 }
 
+/* Chances of 2.5 to 5 % are discoveries of a lone site, and its range still holds 0. */
+static void test_no_mark_beside_a_range_that_holds_0(void)
+{
+	unsigned born, died, n_doubtful = 0;
+
+	for (born = 0; born < 12; born++)
+		for (died = 0; died < 12; died++) {
+			struct fixture a, b;
+			struct result r;
+			struct growth_sides sides;
+			const struct compare_row *row = &r.c.rows[0];
+
+			begin(&a, 1, 1000);
+			begin(&b, 2, 2000);
+			add_samples(&a, 0x30000, died, 4096, 10, 1);
+			add_samples(&b, 0x60000, born, 4096, 1600, 1);
+			compare(&r, &a, &b, NULL, true);
+			if (r.c.n_rows) {
+				row = &r.c.rows[0];
+				CHECK(row->verdict != COMPARE_GREW || row->growth.range.lo > 0);
+				CHECK(row->verdict != COMPARE_SHRANK || row->growth.range.hi < 0);
+				sides = (struct growth_sides){ row->sums.born, row->sums.died,
+					r.c.interval_bytes[1], r.c.interval_bytes[0] };
+				n_doubtful += growth_p_value(&sides, 0) <= .05 &&
+					      !(row->growth.range.lo > 0);
+			}
+			done(&r);
+		}
+	CHECK(n_doubtful > 0);
+}
+
 static void test_an_address_used_again_is_another_sample(void)
 {
 	struct fixture a, b;
@@ -338,6 +369,7 @@ int main(void)
 {
 	TAP_RUN(test_survivors_cancel_exactly);
 	TAP_RUN(test_growth_shrinking_and_noise);
+	TAP_RUN(test_no_mark_beside_a_range_that_holds_0);
 	TAP_RUN(test_an_address_used_again_is_another_sample);
 	TAP_RUN(test_late_sample_counts_as_born);
 	TAP_RUN(test_equal_samples_are_counted);

@@ -44,6 +44,23 @@ static void test_terminal_sees_no_control_characters(void)
 	}
 }
 
+static void test_words_of_a_shell(void)
+{
+	static const struct {
+		const char *text, *word;
+	} cases[] = { { "run@10m", "run@10m" }, { "a/b.c_D-9:+,=", "a/b.c_D-9:+,=" }, { "", "''" },
+		{ "my run", "'my run'" }, { "$HOME", "'$HOME'" }, { "it's", "'it'\\''s'" },
+		{ "~", "'~'" } };
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct strbuf b = { 0 };
+
+		strbuf_add_shell_word(&b, cases[i].text);
+		CHECK(same(&b, cases[i].word));
+	}
+}
+
 static void test_long_names_are_cut_in_the_middle(void)
 {
 	struct strbuf b = { 0 };
@@ -117,6 +134,7 @@ static void test_json(void)
 int main(void)
 {
 	TAP_RUN(test_terminal_sees_no_control_characters);
+	TAP_RUN(test_words_of_a_shell);
 	TAP_RUN(test_long_names_are_cut_in_the_middle);
 	TAP_RUN(test_table);
 	TAP_RUN(test_json);
