@@ -24,16 +24,17 @@
 #include "preload/real_alloc.h"
 #include "preload/writer.h"
 
+_Static_assert(SYS_seccomp == 317, "the number in syscall() below");
+
+/* For syscall(), which is written in assembly. */
+extern void *interpose_process_next_syscall __attribute__((visibility("hidden")));
+
 /*
  * The next definitions, all looked up at load: dlsym() takes the loader's lock,
  * which must not be waited for in a thread that is leaving, and it drops the
  * error text that the program may be about to ask dlerror() for. A hook called
  * earlier, by another library's constructor, looks up at once.
  */
-extern void *interpose_process_next_syscall __attribute__((visibility("hidden")));
-
-_Static_assert(SYS_seccomp == 317, "the number in syscall() below");
-
 static struct {
 	int (*pthread_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 	int (*thrd_create)(thrd_t *, thrd_start_t, void *);

@@ -122,7 +122,8 @@ HS_COLD struct state_header *lifecycle_state_or_make(void)
 	if (HS_LIKELY(state))
 		return state;
 	/* Before libc is ready there is no configuration: look again later. */
-	if (lifecycle_is_passing_through() || !environ || hs_load_relaxed(&process_seccomp) ||
+	if (lifecycle_is_passing_through() || hs_load_relaxed(&process_seccomp) ||
+		(hs_load_relaxed(&begun) == NOT_BEGUN && !environ) ||
 		!hs_cas_acq_rel(&process_page.making_state, &unlocked, 1))
 		return NULL;
 	forked = begun == DONE;

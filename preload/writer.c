@@ -340,7 +340,7 @@ void writer_wait_for_exit(void)
 
 typedef int (*create_function)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 
-static create_function create; /* the next one; written at load */
+static create_function create; /* the next one; NULL before load */
 
 /* Once a process; a program that may have no more threads goes on without. */
 static void start_helper(struct state_header *state)
@@ -352,11 +352,11 @@ static void start_helper(struct state_header *state)
 	pthread_t thread;
 	int error;
 
-	if (!state->due_ns || hs_load_relaxed(&process_seccomp) ||
+	if (!create || !state->due_ns || hs_load_relaxed(&process_seccomp) ||
 		!hs_cas_acq_rel(&process_page.helper_started, &not_started, 1))
 		return;
-	guard = thread_state_enter(); /* what pthread_create allocates for it is not the program's
-				       */
+	/* What pthread_create allocates for the helper is not the program's. */
+	guard = thread_state_enter();
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pthread_attr_init(&attributes);
