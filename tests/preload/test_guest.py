@@ -144,8 +144,9 @@ def test_handlers_that_allocate(tmp_path):
 
 
 @pytest.mark.slow
-def test_handlers_that_allocate_for_a_minute(tmp_path):
-    assert signals(60, tmp_path).truth["handled"] > 10000
+def test_handlers_that_allocate_for_long(tmp_path):
+    """Not longer: lib_bump.so, whose malloc may be interrupted, gives no memory back (0.5 GB/s)."""
+    assert signals(15, tmp_path).truth["handled"] > 10000
 
 
 def test_no_memory_contents_in_snapshots(tmp_path):
