@@ -78,6 +78,7 @@ static const char *const form_names[N_FORMS] = {
 /* Written once by find_way(), before way; constant afterwards. */
 static void *next[N_FORMS];
 static enum way way;
+static bool allocators[N_FORMS]; /* COUNTED: the allocator defines this form itself */
 
 typedef void *(*new_function)(size_t, uintptr_t, uintptr_t);
 typedef void (*delete_function)(void *, uintptr_t, uintptr_t);
@@ -147,6 +148,9 @@ static HS_COLD enum way find_way(void)
 	guard = thread_state_enter(); /* the loader's allocations are not the program's */
 	for (i = 0; i < N_FORMS; i++)
 		next[i] = find_next(i);
+	/* A form of somebody else's comes back to us through malloc or another form. */
+	for (i = 0; i < N_FORMS; i++)
+		allocators[i] = next[i] && same_object(next[i], (void *)real_alloc.malloc);
 	found = choose_way();
 	thread_state_leave(guard);
 	hs_store_release(&way, found);
@@ -229,7 +233,7 @@ static inline __attribute__((always_inline)) void *new_form(
 	enum way w = the_way();
 	void *block;
 
-	if (HS_UNLIKELY(w == PLAIN))
+	if (HS_UNLIKELY(w == PLAIN || (w == COUNTED && !allocators[form])))
 		return forward_new(form, size, a, b);
 	if (thread_state_countdown(size))
 		return new_sampled(form, size, a, b);
@@ -256,7 +260,7 @@ static inline __attribute__((always_inline)) void delete_form(
 {
 	enum way w = the_way();
 
-	if (HS_UNLIKELY(w == PLAIN))
+	if (HS_UNLIKELY(w == PLAIN || (w == COUNTED && !allocators[form])))
 		forward_delete(form, block, a, b);
 	else if (HS_UNLIKELY(filter_test(block)))
 		delete_sampled(form, block, a, b);

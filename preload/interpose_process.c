@@ -38,6 +38,7 @@ extern void *interpose_process_next_syscall __attribute__((visibility("hidden"))
 static struct {
 	int (*pthread_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 	int (*thrd_create)(thrd_t *, thrd_start_t, void *);
+	void (*pthread_exit)(void *) __attribute__((noreturn));
 	int (*dlclose)(void *);
 	void (*exit)(int) __attribute__((noreturn));
 	void (*_exit)(int) __attribute__((noreturn));
@@ -52,6 +53,7 @@ static void resolve(void)
 #define RESOLVE(name) (next.name = (__typeof__(next.name))real_alloc_next(#name))
 	RESOLVE(pthread_create);
 	RESOLVE(thrd_create);
+	RESOLVE(pthread_exit);
 	RESOLVE(dlclose);
 	RESOLVE(exit);
 	RESOLVE(_exit);
@@ -69,6 +71,14 @@ static inline void resolve_early(void)
 		resolve();
 }
 
+/* A forked child that makes threads before its first sample needs its state now, for the helper. */
+static void thread_made(bool made, bool first)
+{
+	if (made && !process_state())
+		lifecycle_make_state();
+	writer_thread_made(made, first);
+}
+
 HS_EXPORT int pthread_create(
 	pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument)
 {
@@ -77,7 +87,7 @@ HS_EXPORT int pthread_create(
 
 	resolve_early();
 	error = next.pthread_create(thread, attributes, start, argument);
-	writer_thread_made(!error, first);
+	thread_made(!error, first);
 	return error;
 }
 
@@ -88,8 +98,22 @@ HS_EXPORT int thrd_create(thrd_t *thread, thrd_start_t start, void *argument)
 
 	resolve_early();
 	result = next.thrd_create(thread, start, argument);
-	writer_thread_made(result == thrd_success, first);
+	thread_made(result == thrd_success, first);
 	return result;
+}
+
+/*
+ * The process ends with its last thread, and libc counts the helper. Once the
+ * main thread is gone that can be any moment, so the helper ends first; it must
+ * not be the last one either, for it would run the exit handlers, without the
+ * program's descriptors.
+ */
+HS_EXPORT void pthread_exit(void *value)
+{
+	resolve_early();
+	if (!hs_load_relaxed(&process_seccomp) && rawsys(SYS_gettid, 0) == rawsys(SYS_getpid, 0))
+		writer_main_ends();
+	next.pthread_exit(value);
 }
 
 HS_EXPORT int dlclose(void *handle)
@@ -173,7 +197,8 @@ HS_EXPORT int daemon(int keep_directory, int keep_descriptors)
 	int result;
 
 	resolve_early();
-	if (state && state->pid == (uint32_t)rawsys(SYS_getpid, 0)) {
+	if (state && !hs_load_relaxed(&process_seccomp) &&
+		state->pid == (uint32_t)rawsys(SYS_getpid, 0)) {
 		pid = state->pid;
 		start_ticks = state->start_ticks;
 		start_ns = state->start_ns;
@@ -198,7 +223,8 @@ HS_EXPORT int hooked_prctl(
 	int result;
 
 	resolve_early();
-	if (HS_LIKELY(option != PR_SET_SECCOMP))
+	/* A filter without a program only asks whether there could be one. */
+	if (HS_LIKELY(option != PR_SET_SECCOMP) || (a == SECCOMP_MODE_FILTER && !b))
 		return next.prctl(option, a, b, c, d);
 	raised = lifecycle_seccomp_coming();
 	result = next.prctl(option, a, b, c, d);

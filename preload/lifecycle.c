@@ -15,6 +15,7 @@
  * End. Our destructor runs before those of most libraries; hooks stay valid
  * after it. Nothing is unmapped, ever.
  */
+#include <errno.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
@@ -137,6 +138,16 @@ HS_COLD struct state_header *lifecycle_state_or_make(void)
 	return state;
 }
 
+void lifecycle_make_state(void)
+{
+	int saved_errno = errno;
+	uint8_t guard = thread_state_enter();
+
+	lifecycle_state_or_make();
+	thread_state_leave(guard);
+	errno = saved_errno;
+}
+
 /* A vfork child shares our memory, but its doings are not this process's. */
 static bool is_this_process(const struct state_header *state)
 {
@@ -160,6 +171,7 @@ void lifecycle_seccomp_failed(void)
 {
 	state_map_freeze(false);
 	hs_store_release(&process_seccomp, 0);
+	writer_restart_helper();
 }
 
 void lifecycle_before_daemon(void)

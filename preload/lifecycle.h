@@ -17,6 +17,9 @@
  */
 struct state_header *lifecycle_state_or_make(void);
 
+/* The same from outside the guard, where no allocation is at hand. Keeps errno. */
+void lifecycle_make_state(void);
+
 /* Nothing is ever profiled in this process (image); hooks forward. */
 bool lifecycle_is_passing_through(void);
 

@@ -27,6 +27,7 @@ struct __attribute__((aligned(PROCESS_PAGE_BYTES))) process_page {
 	uint32_t helper_started;
 	uint32_t helper_tid;  /* while it runs */
 	uint32_t helper_wake; /* futex: something other than the time has changed */
+	uint32_t main_ended;  /* the sampling thread writes again, threads or not */
 	uint32_t overdue_said;
 	uint32_t exit_progress; /* enum exit_progress */
 };

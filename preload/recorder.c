@@ -61,7 +61,8 @@ static bool redraw(struct state_header *state, size_t size, uint64_t now_ns)
 
 	if (hs_load_relaxed(&state->flags) & HEAPSPY_INFO_STOPPED) {
 		thread_state_put_back(size);
-		thread_state_settle(state, 0);
+		if (t->generation == hs_load_relaxed(&process_generation))
+			thread_state_settle(state, 0);
 		pause_countdown(state_interval_bytes(state) == 1 ? 0 : PAUSE_BYTES);
 		return false;
 	}
@@ -170,8 +171,7 @@ static uint32_t sample(struct state_header *state, void *block, size_t size, uin
 	value.stack = stack_table_intern(state, work->frames, n, flags, approx_from);
 	value.u = (uint32_t)sample_rng_next(&t->rng);
 	value.size_thread = (size & 0xffffffffffffull) | (uint64_t)t->name_id << 48;
-	value.birth_level =
-		(now_ns - state->start_ns) | (uint64_t)level << 56 | (uint64_t)level << 60;
+	value.birth_level = age_of(state, now_ns) | (uint64_t)level << 56 | (uint64_t)level << 60;
 	weight = thinning_weight(state, &value, level);
 
 	/* The address may still be listed: its block was freed by a door we do not see. */

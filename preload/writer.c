@@ -265,7 +265,7 @@ void writer_sampled(struct state_header *state, uint64_t now_ns, uint32_t stack_
 
 	if (HS_LIKELY(!is_due(state, now_ns)) || hs_load_relaxed(&process_seccomp))
 		return;
-	if (writer != WRITER_INLINE &&
+	if (writer != WRITER_INLINE && !hs_load_relaxed(&process_page.main_ended) &&
 		(writer != WRITER_AUTO || hs_load_relaxed(&process_page.threaded)))
 		return;
 	if (!(stack_flags & UNFIT_FOR_WRITING))
@@ -314,18 +314,27 @@ static void *helper_main(void *argument)
 
 void writer_end_helper(void)
 {
-	uint32_t tid = hs_load_acquire(&process_page.helper_tid), tries;
 	struct timespec poll = { 0, LOCK_POLL_NS };
+	uint32_t tries;
 
-	hs_store_release(&process_page.helper_wake, 1);
-	if (!tid)
+	if (!hs_load_acquire(&process_page.helper_started))
 		return;
+	hs_store_release(&process_page.helper_wake, 1);
 	rawsys(SYS_futex, &process_page.helper_wake, FUTEX_WAKE_PRIVATE, 1);
 	for (tries = 0; tries < HELPER_END_TRIES; tries++) {
-		if (rawsys(SYS_tgkill, rawsys(SYS_getpid, 0), tid, 0) < 0)
+		/* 0: it has been made, but has not run yet. */
+		uint32_t tid = hs_load_acquire(&process_page.helper_tid);
+
+		if (tid && rawsys(SYS_tgkill, rawsys(SYS_getpid, 0), tid, 0) < 0)
 			return;
 		rawsys(SYS_nanosleep, &poll, 0);
 	}
+}
+
+void writer_main_ends(void)
+{
+	hs_store_relaxed(&process_page.main_ended, 1);
+	writer_end_helper();
 }
 
 void writer_wait_for_exit(void)
@@ -353,6 +362,7 @@ static void start_helper(struct state_header *state)
 	int error;
 
 	if (!create || !state->due_ns || hs_load_relaxed(&process_seccomp) ||
+		hs_load_relaxed(&process_page.main_ended) ||
 		!hs_cas_acq_rel(&process_page.helper_started, &not_started, 1))
 		return;
 	/* What pthread_create allocates for the helper is not the program's. */
@@ -370,8 +380,10 @@ static void start_helper(struct state_header *state)
 	pthread_attr_destroy(&attributes);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	thread_state_leave(guard);
-	if (error)
+	if (error) {
+		hs_store_release(&process_page.helper_started, 0);
 		log_verbose("no helper thread: %e; snapshots only at exit and by label", error);
+	}
 }
 
 bool writer_thread_coming(void)
@@ -396,8 +408,22 @@ void writer_after_load(void)
 	struct state_header *state = process_state();
 
 	create = (create_function)real_alloc_next("pthread_create");
-	if (state && process_options.writer == WRITER_THREAD)
+	if (state && (process_options.writer == WRITER_THREAD ||
+			     (process_options.writer == WRITER_AUTO &&
+				     hs_load_relaxed(&process_page.threaded))))
 		start_helper(state);
+}
+
+void writer_restart_helper(void)
+{
+	struct state_header *state = process_state();
+
+	if (!state || !hs_load_relaxed(&process_page.helper_wake))
+		return;
+	hs_store_relaxed(&process_page.helper_tid, 0);
+	hs_store_relaxed(&process_page.helper_wake, 0);
+	hs_store_release(&process_page.helper_started, 0);
+	start_helper(state);
 }
 
 int writer_snapshot(const char *label)

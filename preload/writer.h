@@ -34,6 +34,12 @@ void writer_thread_made(bool made, bool first);
  */
 void writer_end_helper(void);
 
+/* The filter did not come: the helper is started again if there was one. */
+void writer_restart_helper(void);
+
+/* The main thread is about to end alone: no helper from now on. */
+void writer_main_ends(void);
+
 /* Waits, two seconds at most, for the thread that is at the exit snapshot. */
 void writer_wait_for_exit(void);
 

@@ -67,3 +67,12 @@ def test_a_restart_in_the_same_directory_gets_its_own(tmp_path):
     assert [path.read_bytes() for path in second.snapshots] == before
     (own,) = second.children()
     assert len(hspy.snapshots(own)) == 1
+
+
+@pytest.mark.parametrize("where", [(), ("fork",)], ids=["first", "child"])
+def test_process_ends_with_the_last_thread_of_the_program(where, tmp_path):
+    """Not with the helper, which libc counts as well; and snapshots go on without it."""
+    run = hspy.run([hspy.victim("prog_main_leaves"), *where], tmp_path, sample="4KiB", interval="20ms",
+                   timeout=20)
+    assert run.stdout == "{}\n"
+    assert len(list(tmp_path.rglob("*.hspy"))) > 3
