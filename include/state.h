@@ -22,7 +22,7 @@
 #include "heapspy/snapshot.h"
 
 #define STATE_MAGIC      0x6574617473797073ull
-#define STATE_VERSION    1
+#define STATE_VERSION    2
 #define STATE_ALIGN      16 /* of every record: an id is offset / STATE_ALIGN */
 #define STATE_CHUNKS_MAX 96
 #define STATE_PATH_BYTES 512
@@ -44,6 +44,21 @@ struct state_chunk {
 	uint64_t bytes;
 };
 
+/*
+ * Whose business snapshots are, if not the process's own. The holder writes
+ * heartbeat_ns once a second; silent for STATE_LEASE_NS it has lost the lease
+ * until it speaks again. pid and start_ticks are written once, by the process.
+ */
+struct state_lease {
+	uint32_t pid; /* 0: nobody's */
+	uint32_t reserved;
+	uint64_t start_ticks;
+	uint64_t heartbeat_ns; /* CLOCK_MONOTONIC */
+};
+
+#define STATE_LEASE_NS     5000000000ull
+#define STATE_HEARTBEAT_NS 1000000000ull
+
 struct state_header {
 	/* Written once, before the state can be found by anybody. */
 	uint64_t magic;
@@ -63,6 +78,13 @@ struct state_header {
 	char exe[STATE_PATH_BYTES];
 	char front_malloc[STATE_PATH_BYTES]; /* set with HEAPSPY_INFO_NOT_INTERPOSED */
 	char next_malloc[STATE_PATH_BYTES];
+	/* Where snapshots go: as snapshot_dir.h has it. */
+	uint64_t snapshot_interval_ns; /* 0: none on time */
+	uint32_t writer;               /* enum settings_writer */
+	uint32_t dir_is_parents;       /* a directory of our own inside dir */
+	char dir[STATE_PATH_BYTES];    /* HEAPSPY_DIR expanded, or "" */
+	char cwd[STATE_PATH_BYTES];
+	char tmpdir[STATE_PATH_BYTES / 2];
 
 	/* Any thread of the process, atomically. */
 	uint32_t flags; /* HEAPSPY_INFO_*, what holds for the whole process */
@@ -89,6 +111,8 @@ struct state_header {
 	uint32_t next_number; /* of the next snapshot file; holder of writer_lock */
 	uint64_t due_ns;      /* CLOCK_MONOTONIC of the next one on time; 0 none */
 	uint64_t tick_second; /* last second that has its tick; claimed by CAS */
+	struct state_lease lease;
+	uint64_t exit_ns; /* CLOCK_MONOTONIC when the program left, and all below stood still; 0 */
 
 	struct state_chunk chunk[STATE_CHUNKS_MAX];
 };
@@ -170,9 +194,21 @@ struct state_module {
 
 /* Where a thread keeps its countdown: read by whoever sums bytes_seen. */
 struct state_thread {
-	uint64_t thread_state; /* address of its struct thread_state in the process; 0 free */
-	uint32_t next_free;    /* slot + 1 */
+	uint64_t countdown; /* address of its struct state_countdown in the process; 0 free */
+	uint32_t next_free; /* slot + 1 */
 	uint32_t reserved;
 };
+
+/*
+ * What a thread has allocated and not yet added to bytes_seen is gap - left; it
+ * lies in the thread's own memory, where only the process itself can write.
+ */
+struct state_countdown {
+	uint64_t left, gap;
+	uint32_t slot; /* of the thread in STATE_CHUNK_THREADS, + 1 */
+	uint32_t flags;
+};
+
+#define STATE_COUNTDOWN_IDLE (1u << 0) /* gap is a pause between looks, not a drawn one */
 
 #endif

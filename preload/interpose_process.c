@@ -206,7 +206,7 @@ HS_EXPORT int daemon(int keep_directory, int keep_descriptors)
 	}
 	result = next.daemon(keep_directory, keep_descriptors);
 	if (!result && pid) /* the child: nobody else is left to remove it */
-		process_state_unlink(&process_options, pid, start_ticks, start_ns);
+		process_state_unlink(&process_settings, pid, start_ticks, start_ns);
 	return result;
 }
 

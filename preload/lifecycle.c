@@ -53,20 +53,31 @@ static const char *refusal(void)
 	if (real_alloc_is_defined("__asan_init") || real_alloc_is_defined("__tsan_init") ||
 		real_alloc_is_defined("__msan_init"))
 		return "a sanitizer replaces malloc";
-	if (process_options.children == CHILDREN_NONE &&
-		process_state_is_descendant(&process_options))
+	if (process_settings.children == CHILDREN_NONE &&
+		process_state_is_descendant(&process_settings))
 		return "HEAPSPY_CHILDREN=none, and a parent is profiled";
 	return NULL;
+}
+
+static void complain(void *context, const char *name, const char *value, const char *expected)
+{
+	log_set_verbose(process_settings.verbose);
+	if (expected)
+		log_line("%s='%s' cannot be used: expected %s; the default serves", name, value,
+			expected);
+	else
+		log_verbose("%s: no such variable; ignored", name);
 }
 
 /* Everything that is done once an image, but for the state. */
 static HS_COLD bool begin(void)
 {
-	struct options_names names = { facts.comm, facts.host, (uint32_t)rawsys(SYS_getpid, 0) };
+	struct settings_names names = { facts.comm, facts.host, (uint32_t)rawsys(SYS_getpid, 0) };
 	const char *why, *front;
 
 	process_state_read_facts(&facts);
-	options_read(&process_options, environ, names);
+	settings_read(&process_settings, environ, names, complain, NULL);
+	log_set_verbose(process_settings.verbose);
 	real_alloc_resolve();
 	strncpy(facts.next_malloc, real_alloc_next_object(), sizeof(facts.next_malloc) - 1);
 	if (!real_alloc_reaches_us("malloc", &front)) {
@@ -82,7 +93,7 @@ static HS_COLD bool begin(void)
 		return false;
 	}
 	thread_state_init();
-	unwind_init(process_options.frame_pointers ? UNWIND_FP : UNWIND_CFI);
+	unwind_init(process_settings.unwind == SETTINGS_FP ? UNWIND_FP : UNWIND_CFI);
 	if (!unwind_cfi_available())
 		log_verbose("no _dl_find_object (glibc 2.35): stacks by frame pointers only");
 	return true;
@@ -93,14 +104,14 @@ static HS_COLD struct state_header *make_state(bool forked)
 {
 	struct state_header *state = NULL;
 
-	if (!forked || process_options.children == CHILDREN_ALL) {
+	if (!forked || process_settings.children == CHILDREN_ALL) {
 		if (forked) {
 			process_state_read_facts(&facts);
 			cfi_rows_flush(); /* rows name modules by the parent's serials */
 			modules_unload_seen();
 		}
 		state = process_state_create(
-			&process_options, &facts, forked ? HEAPSPY_INFO_FORK_CHILD : 0);
+			&process_settings, &facts, forked ? HEAPSPY_INFO_FORK_CHILD : 0);
 	}
 	if (!state) {
 		hs_store_relaxed(&process_page.pass_through, 1);
@@ -178,8 +189,24 @@ void lifecycle_before_daemon(void)
 {
 	struct state_header *state = process_state();
 
-	if (state && !hs_load_relaxed(&process_seccomp))
+	if (state && !hs_load_relaxed(&process_seccomp) && !writer_exit_is_leased(state))
 		writer_exit(state);
+}
+
+/*
+ * The state stays as it is at this moment, for who holds the lease: what
+ * destructors free from now on has been live until the end.
+ */
+static void stand_still(struct state_header *state)
+{
+	uint8_t guard = thread_state_enter();
+
+	if (hs_thread.generation == hs_load_relaxed(&process_generation))
+		thread_state_settle(state, 0);
+	hs_store_relaxed(&process_page.pass_through, 1);
+	hs_store_release(&process_page.state, NULL);
+	hs_store_release(&state->exit_ns, clock_ns(CLOCK_MONOTONIC));
+	thread_state_leave(guard);
 }
 
 void lifecycle_exit(void)
@@ -194,8 +221,13 @@ void lifecycle_exit(void)
 		writer_wait_for_exit();
 		return;
 	}
-	writer_exit(state);
-	process_state_unlink(&process_options, state->pid, state->start_ticks, state->start_ns);
+	if (writer_exit_is_leased(state)) {
+		stand_still(state);
+	} else {
+		writer_exit(state);
+		process_state_unlink(
+			&process_settings, state->pid, state->start_ticks, state->start_ns);
+	}
 	hs_store_release(&process_page.exit_progress, EXIT_DONE);
 }
 

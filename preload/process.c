@@ -11,7 +11,7 @@
 struct process_page process_page;
 uint64_t filter_words[FILTER_WORDS] __attribute__((aligned(PROCESS_PAGE_BYTES)));
 
-struct options process_options;
+struct settings process_settings;
 uint32_t process_generation;
 uint32_t process_seccomp;
 

@@ -1,6 +1,6 @@
 /*
  * process.h - what the library knows of the process it is in: its state, its
- * options, how far it has come. Lower layers ask here; lifecycle.c decides.
+ * settings, how far it has come. Lower layers ask here; lifecycle.c decides.
  *
  * The one way to the state is the pointer in a page that the kernel wipes in
  * every forked child (MADV_WIPEONFORK), whatever made the child: fork, _Fork,
@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "preload/atomics.h"
-#include "preload/options.h"
+#include "preload/state/settings.h"
 #include "state.h"
 
 #define PROCESS_PAGE_BYTES 4096
@@ -37,7 +37,7 @@ enum exit_progress { EXIT_NOT_BEGUN, EXIT_BEGUN, EXIT_DONE };
 extern struct process_page process_page __attribute__((visibility("hidden")));
 
 /* Read once at the start, then constant; forked children inherit them. */
-extern struct options process_options __attribute__((visibility("hidden")));
+extern struct settings process_settings __attribute__((visibility("hidden")));
 
 /* System calls may be fatal: make none. A filter is inherited by forks, so this is not wiped. */
 extern uint32_t process_seccomp __attribute__((visibility("hidden")));

@@ -145,13 +145,13 @@ static void file_prefix(uint32_t pid, uint64_t start_ticks, char *out, size_t by
 	log_format(out, bytes, "heapspy.%u.%u.%lu-", user_plus_1 - 1, pid, start_ticks);
 }
 
-static void file_name(const struct options *options, uint32_t pid, uint64_t start_ticks,
+static void file_name(const struct settings *settings, uint32_t pid, uint64_t start_ticks,
 	uint64_t image, char *out, size_t bytes)
 {
 	char prefix[80];
 
 	file_prefix(pid, start_ticks, prefix, sizeof(prefix));
-	log_format(out, bytes, "%s/%s%lu", options->state_dir, prefix, image);
+	log_format(out, bytes, "%s/%s%lu", settings->state_dir, prefix, image);
 }
 
 /* The tables a state starts with: about 60 KiB. */
@@ -181,8 +181,33 @@ static uint64_t below_address_space_limit(uint64_t bytes)
 	return limit.rlim_cur / 16 < MAX_BYTES_MIN ? MAX_BYTES_MIN : limit.rlim_cur / 16;
 }
 
+/* Where snapshots go and who writes them: for the process itself, and for others. */
+static void fill_in_writer(struct state_header *state, const struct settings *settings)
+{
+	uint32_t parent;
+
+	state->writer = settings->writer;
+	state->snapshot_interval_ns = settings->interval_ns;
+	state->due_ns = settings->interval_ns ? state->start_ns + settings->interval_ns : 0;
+	state->next_number = 1;
+	memcpy(state->dir, settings->dir, sizeof(settings->dir));
+	memcpy(state->cwd, settings->cwd, sizeof(settings->cwd));
+	memcpy(state->tmpdir, settings->tmpdir, sizeof(settings->tmpdir));
+	/* Settled here, and for good: parents end. */
+	state->dir_is_parents =
+		settings->dir[0] &&
+		(state->flags & HEAPSPY_INFO_FORK_CHILD || !settings->dir_has_pid) &&
+		process_state_is_descendant(settings);
+	if (settings->lease_pid && process_state_start_ticks(settings->lease_pid, &parent) ==
+					   settings->lease_start_ticks) {
+		state->lease.pid = settings->lease_pid;
+		state->lease.start_ticks = settings->lease_start_ticks;
+		state->lease.heartbeat_ns = state->start_ns; /* time to find us */
+	}
+}
+
 struct state_header *process_state_create(
-	const struct options *options, const struct process_facts *facts, uint32_t flags)
+	const struct settings *settings, const struct process_facts *facts, uint32_t flags)
 {
 	struct state_header *state = NULL;
 	uint32_t pid = (uint32_t)rawsys(SYS_getpid, 0), ppid;
@@ -191,12 +216,16 @@ struct state_header *process_state_create(
 	char path[384];
 	int error = 0;
 
-	max_bytes = below_address_space_limit(options->state_max_bytes);
-	if (!options->state_anon) {
-		/* exec keeps pid and start time; the image before left its state behind. */
+	max_bytes = below_address_space_limit(settings->state_max_bytes);
+	if (!settings->state_anon) {
+		/*
+		 * exec keeps pid and start time; the image before left its state
+		 * behind. Who holds the lease makes its last snapshot of it.
+		 */
 		file_prefix(pid, start_ticks, path, sizeof(path));
-		scan(options->state_dir, path, true);
-		file_name(options, pid, start_ticks, now_ns, path, sizeof(path));
+		if (!settings->lease_pid)
+			scan(settings->state_dir, path, true);
+		file_name(settings, pid, start_ticks, now_ns, path, sizeof(path));
 		state = state_map_create(path, max_bytes, &error);
 		if (!state)
 			log_verbose("no state file %s: %e; private memory serves", path, error);
@@ -214,20 +243,19 @@ struct state_header *process_state_create(
 	state->start_ns = now_ns;
 	state->start_wall_ns = clock_ns(CLOCK_REALTIME);
 	state->start_id = (state->start_wall_ns ^ (uint64_t)pid << 40) * 0x9E3779B97F4A7C15ull;
-	state->interval_bytes = options->sample_bytes;
-	state->variance_unit_log2 = sample_variance_unit_log2(options->sample_bytes);
+	state->interval_bytes = settings->sample_bytes;
+	state->variance_unit_log2 = sample_variance_unit_log2(settings->sample_bytes);
 	memcpy(state->boot_id, facts->boot_id, sizeof(state->boot_id));
 	memcpy(state->comm, facts->comm, sizeof(state->comm));
 	memcpy(state->host, facts->host, sizeof(state->host));
 	memcpy(state->exe, facts->exe, sizeof(state->exe));
 	memcpy(state->front_malloc, facts->front_malloc, sizeof(state->front_malloc));
 	memcpy(state->next_malloc, facts->next_malloc, sizeof(state->next_malloc));
-	state->flags = flags | facts->flags | (options->start_off ? HEAPSPY_INFO_STOPPED : 0);
-	state->next_number = 1;
-	state->due_ns = options->interval_ns ? now_ns + options->interval_ns : 0;
+	state->flags = flags | facts->flags | (settings->start_off ? HEAPSPY_INFO_STOPPED : 0);
+	fill_in_writer(state, settings);
 	state->n_names = 1; /* name 0 is "unknown" */
 	if (!lay_out(state)) {
-		process_state_unlink(options, pid, start_ticks, now_ns);
+		process_state_unlink(settings, pid, start_ticks, now_ns);
 		return NULL;
 	}
 	stack_table_reserve_last(state);
@@ -237,29 +265,32 @@ struct state_header *process_state_create(
 }
 
 void process_state_unlink(
-	const struct options *options, uint32_t pid, uint64_t start_ticks, uint64_t start_ns)
+	const struct settings *settings, uint32_t pid, uint64_t start_ticks, uint64_t start_ns)
 {
 	char path[384];
 
-	file_name(options, pid, start_ticks, start_ns, path, sizeof(path));
+	file_name(settings, pid, start_ticks, start_ns, path, sizeof(path));
 	rawsys(SYS_unlink, path);
 }
 
-bool process_state_is_descendant(const struct options *options)
+bool process_state_is_descendant(const struct settings *settings)
 {
 	uint32_t pid = (uint32_t)rawsys(SYS_getpid, 0), parent;
 	unsigned generation;
 
 	/* Not our own pid: the image before an exec was the same process. */
 	process_state_start_ticks(pid, &parent);
-	for (generation = 0; generation < ANCESTORS_MAX && parent > 1; generation++) {
+	/* Beyond the holder of the lease nobody is of this run. */
+	for (generation = 0;
+		generation < ANCESTORS_MAX && parent > 1 && parent != settings->lease_pid;
+		generation++) {
 		char prefix[80];
 		uint64_t start_ticks;
 
 		pid = parent;
 		start_ticks = process_state_start_ticks(pid, &parent);
 		file_prefix(pid, start_ticks, prefix, sizeof(prefix));
-		if (start_ticks && scan(options->state_dir, prefix, false))
+		if (start_ticks && scan(settings->state_dir, prefix, false))
 			return true;
 	}
 	return false;

@@ -6,7 +6,7 @@
 #define HEAPSPY_PROCESS_STATE_H
 
 #include <stdint.h>
-#include "preload/options.h"
+#include "preload/state/settings.h"
 #include "state.h"
 
 /* What is known of the process before it has a state; filled once, inherited by fork. */
@@ -29,19 +29,19 @@ void process_state_read_facts(struct process_facts *facts);
  * flags: HEAPSPY_INFO_* to start with.
  */
 struct state_header *process_state_create(
-	const struct options *options, const struct process_facts *facts, uint32_t flags);
+	const struct settings *settings, const struct process_facts *facts, uint32_t flags);
 
 /*
  * Removes the name of a state's file; the mapping stays. The file is named by
  * the state's pid, start_ticks and start_ns, and by the user of its beginning.
  */
 void process_state_unlink(
-	const struct options *options, uint32_t pid, uint64_t start_ticks, uint64_t start_ns);
+	const struct settings *settings, uint32_t pid, uint64_t start_ticks, uint64_t start_ns);
 
 /* Field 22 of /proc/pid/stat (start time in clock ticks); 0 unknown. *ppidp: parent. */
 uint64_t process_state_start_ticks(uint32_t pid, uint32_t *ppidp);
 
 /* Whether some ancestor of this process has a state of heapspy (HEAPSPY_CHILDREN=none). */
-bool process_state_is_descendant(const struct options *options);
+bool process_state_is_descendant(const struct settings *settings);
 
 #endif

@@ -75,7 +75,7 @@ static bool redraw(struct state_header *state, size_t size, uint64_t now_ns)
 	if (t->generation != hs_load_relaxed(&process_generation) || t->flags & THREAD_IDLE) {
 		if (t->generation != hs_load_relaxed(&process_generation))
 			thread_state_adopt(state, process_generation, now_ns);
-		t->flags &= (uint8_t)~THREAD_IDLE;
+		t->flags &= ~THREAD_IDLE;
 		t->gap = draw_gap(state);
 		t->left = t->gap - weighed;
 		sampled = t->gap < weighed;
@@ -159,7 +159,7 @@ static uint32_t sample(struct state_header *state, void *block, size_t size, uin
 	}
 	if (t->events++ % NAME_EVERY == 0)
 		t->name_id = thread_state_name_id(state);
-	n = unwind_capture(work, process_options.depth, &flags, &approx_from);
+	n = unwind_capture(work, process_settings.depth, &flags, &approx_from);
 	if (flags & HEAPSPY_STACK_CUT)
 		state_count_loss(state, HEAPSPY_LOSS_CUT_STACKS);
 	if (flags & HEAPSPY_STACK_TRUNCATED)

@@ -11,7 +11,6 @@
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/uio.h>
 #include "preload/atomics.h"
 #include "preload/process.h"
 #include "preload/rawsys.h"
@@ -144,7 +143,7 @@ static void slot_release(struct state_header *state, uint32_t slot_plus_1)
 
 	if (!slot)
 		return;
-	hs_store_release(&slot->thread_state, 0);
+	hs_store_release(&slot->countdown, 0);
 	do
 		hs_store_relaxed(&slot->next_free, (uint32_t)head);
 	while (!hs_cas_acq_rel(&state->thread_free, &head, ((head >> 32) + 1) << 32 | slot_plus_1));
@@ -156,7 +155,7 @@ void thread_state_settle(struct state_header *state, uint64_t gap_bytes)
 
 	if (!(t->flags & THREAD_IDLE))
 		hs_add_relaxed(&state->bytes_seen, t->gap - t->left);
-	t->flags &= (uint8_t)~THREAD_IDLE;
+	t->flags &= ~THREAD_IDLE;
 	t->gap = gap_bytes;
 	t->left = gap_bytes;
 }
@@ -202,38 +201,13 @@ void thread_state_adopt(struct state_header *state, uint32_t generation, uint64_
 	t->slot = t->flags & THREAD_EXITING ? 0 : slot_claim(state);
 	slot = t->slot ? slot_at(state, t->slot - 1) : NULL;
 	if (slot)
-		hs_store_release(&slot->thread_state, (uint64_t)(uintptr_t)t);
+		hs_store_release(&slot->countdown, (uint64_t)(uintptr_t)t);
 	else if (!(t->flags & THREAD_EXITING)) {
 		state_count_loss(state, HEAPSPY_LOSS_THREAD_SLOTS);
 		__atomic_fetch_or(&state->flags, HEAPSPY_INFO_BYTES_LOWER, __ATOMIC_RELAXED);
 	}
 	if (exit_key_valid && !(t->flags & THREAD_EXITING))
 		pthread_setspecific(exit_key, (void *)1);
-}
-
-bool thread_state_sum_pending(const struct state_header *state, uint32_t pid, uint64_t *bytesp)
-{
-	uint32_t n_slots = hs_load_acquire(&state->n_thread_slots), i;
-	bool whole = true;
-
-	*bytesp = 0;
-	for (i = 0; i < n_slots; i++) {
-		const struct state_thread *slot = slot_at(state, i);
-		uint64_t address = slot ? hs_load_acquire(&slot->thread_state) : 0;
-		struct thread_state t;
-		struct iovec local = { &t, sizeof(t) };
-		struct iovec remote = { (void *)(uintptr_t)address, sizeof(t) };
-
-		if (!address)
-			continue;
-		/* The thread may have ended, and its memory may be something else by now. */
-		if (rawsys(SYS_process_vm_readv, pid, &local, 1, &remote, 1, 0) == sizeof(t) &&
-			t.slot == i + 1)
-			*bytesp += t.flags & THREAD_IDLE ? 0 : t.gap - t.left;
-		else if (hs_load_acquire(&slot->thread_state) == address)
-			whole = false;
-	}
-	return whole;
 }
 
 uint16_t thread_state_name_id(struct state_header *state)

@@ -15,30 +15,36 @@
 #include <stdint.h>
 #include "preload/compiler.h"
 #include "sample_math.h"
+#include "state.h"
 
-struct state_header;
 struct unwind_scratch;
 
-#define THREAD_IDLE    (1u << 0) /* gap is a pause between looks, not a drawn one */
+#define THREAD_IDLE    STATE_COUNTDOWN_IDLE
 #define THREAD_EXITING (1u << 1) /* the last destructor round is over */
 
 struct thread_state {
+	/* As in struct state_countdown: read by whoever sums bytes_seen. */
 	uint64_t left; /* bytes until the next sample; below 0: sample */
 	uint64_t gap;  /* what left was set to */
+	uint32_t slot; /* slot in STATE_CHUNK_THREADS + 1; 0 none */
+	uint32_t flags;
 	struct sample_rng rng;
 	struct unwind_scratch *work; /* NULL until the first sample */
-	uint32_t slot;               /* slot in STATE_CHUNK_THREADS + 1; 0 none */
+	uintptr_t guard_frame;       /* stack frame that set the guard */
 	uint32_t generation;         /* process_generation this state was made under; 0 none */
-	uint32_t events;             /* slow paths, for the 1 in 16 that is timed */
-	uint8_t inside;              /* re-entry guard of the slow path */
-	uint8_t flags;
+	uint16_t events;             /* slow paths, for the 1 in 16 that is timed */
+	uint16_t refused;            /* slow paths in a row that met the guard set */
 	uint16_t name_id;
-	uintptr_t guard_frame; /* stack frame that set the guard */
-	uint32_t refused;      /* slow paths in a row that met it set */
+	uint8_t inside; /* re-entry guard of the slow path */
 };
 
 _Static_assert(sizeof(struct thread_state) <= 64, "static TLS is scarce");
-_Static_assert(offsetof(struct thread_state, left) == 0, "the hot word comes first");
+_Static_assert(
+	offsetof(struct thread_state, left) == offsetof(struct state_countdown, left) &&
+		offsetof(struct thread_state, gap) == offsetof(struct state_countdown, gap) &&
+		offsetof(struct thread_state, slot) == offsetof(struct state_countdown, slot) &&
+		offsetof(struct thread_state, flags) == offsetof(struct state_countdown, flags),
+	"readers outside know the first words");
 
 extern HS_TLS struct thread_state hs_thread __attribute__((visibility("hidden")));
 
@@ -115,14 +121,6 @@ void thread_state_work_done(void);
 
 /* Makes the key whose destructor settles a dying thread's bytes. Once, at load. */
 void thread_state_init(void);
-
-/*
- * Bytes consumed by live threads and not yet added to state->bytes_seen.
- * pid: whose threads; memory is read by process_vm_readv, also of ourselves,
- *      because a thread may unmap its TLS at any time.
- * Returns false when some thread's memory could not be read: a lower bound.
- */
-bool thread_state_sum_pending(const struct state_header *state, uint32_t pid, uint64_t *bytesp);
 
 /* The id of the calling thread's name in STATE_CHUNK_NAMES; 0 when the table is full. */
 uint16_t thread_state_name_id(struct state_header *state);

@@ -1,197 +1,66 @@
 /*
  * writer.c - owns the moments of snapshots, the helper thread and the files.
- * What goes into a file is state/snapshot_writer.c's business, where it lies
- * snapshot_dir.c's.
+ * What goes into a file is state/snapshot_writer.c's business, how it gets into
+ * its place state/snapshot_file.c's.
  *
  * The helper is malloc-free and stdio-free, blocks every signal, keeps no
  * descriptor, and is never joined: at exit it may be in the middle of a file,
  * which then stays a temporary one.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/close_range.h>
-#include <linux/fs.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include "preload/atomics.h"
 #include "preload/clock.h"
 #include "preload/compiler.h"
-#include "preload/file_limit.h"
 #include "preload/process.h"
 #include "preload/log.h"
 #include "preload/rawsys.h"
-#include "preload/snapshot_dir.h"
-#include "preload/state/snapshot_writer.h"
+#include "preload/state/snapshot_file.h"
 #include "preload/state/state_map.h"
 #include "preload/real_alloc.h"
 #include "preload/thread_state.h"
 #include "preload/writer.h"
 
-#define BUFFER_BYTES       (64u << 10)
 #define HELPER_STACK_BYTES (64u << 10)
 #define LOCK_WAIT_NS       2000000000ull
 #define LOCK_POLL_NS       1000000ull
-#define BRIEF_NS           1000000000ull
-#define NUMBER_MAX         999999u
 #define REFUSED_NS         10000000ull
 #define HELPER_END_TRIES   200
 
 #define UNFIT_FOR_WRITING                                                                          \
 	(HEAPSPY_STACK_TRUNCATED | HEAPSPY_STACK_SIGNAL | HEAPSPY_STACK_FOREIGN | HEAPSPY_STACK_CUT)
 
-struct file {
-	long fd;
-	uint64_t limit_bytes;
-};
-
-static bool write_at(void *context, uint64_t offset, const void *data, size_t bytes)
-{
-	const struct file *file = context;
-	const char *p = data;
-
-	if (offset + bytes > file->limit_bytes)
-		return false;
-	while (bytes) {
-		long n = rawsys(SYS_pwrite64, file->fd, p, bytes, offset);
-
-		if (n == -EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		p += n;
-		offset += (uint64_t)n;
-		bytes -= (size_t)n;
-	}
-	return true;
-}
-
-/* "VmRSS:    1234 kB" in /proc/self/status, as bytes; 0: not there. */
-static uint64_t status_field(const char *status, const char *name)
-{
-	const char *p = strstr(status, name);
-	uint64_t v = 0;
-
-	if (!p)
-		return 0;
-	for (p += strlen(name); *p == ' ' || *p == '\t'; p++)
-		;
-	for (; *p >= '0' && *p <= '9'; p++)
-		v = v * 10 + (uint64_t)(*p - '0');
-	return v << 10;
-}
-
-static void read_memory_use(struct snapshot_facts *facts, char *buffer)
-{
-	long fd = rawsys(SYS_open, "/proc/self/status", O_RDONLY | O_CLOEXEC), n;
-
-	if (fd < 0)
-		return;
-	n = rawsys(SYS_read, fd, buffer, BUFFER_BYTES - 1);
-	rawsys(SYS_close, fd);
-	buffer[n > 0 ? n : 0] = '\0';
-	facts->rss_bytes = status_field(buffer, "VmRSS:");
-	facts->rss_peak_bytes = status_field(buffer, "VmHWM:");
-}
-
-static bool pending(const struct state_header *state, void *context, uint64_t *bytesp)
-{
-	return thread_state_sum_pending(state, state->pid, bytesp);
-}
-
-static void path_of(char *out, size_t bytes, const char *dir, uint32_t number, const char *prefix,
-	const char *suffix)
-{
-	char digits[8];
-	unsigned i;
-
-	for (i = 6; i-- > 0; number /= 10)
-		digits[i] = (char)('0' + number % 10);
-	digits[6] = '\0';
-	log_format(out, bytes, "%s/%s%s.hspy%s", dir, prefix, digits, suffix);
-}
-
-/* Puts the finished file in its place, never over another one. */
-static long publish(const char *temporary, const char *path)
-{
-	long ret = rawsys(SYS_renameat2, AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE);
-
-	if (ret == -EINVAL || ret == -ENOSYS) { /* a file system that cannot promise it */
-		ret = rawsys(SYS_link, temporary, path);
-		if (!ret)
-			rawsys(SYS_unlink, temporary);
-	}
-	return ret;
-}
-
-/* Memory for one snapshot: mapped, because the stack may be a small one. */
-struct writing {
-	uint8_t buffer[BUFFER_BYTES];
-	char dir[SNAPSHOT_DIR_BYTES];
-	char path[SNAPSHOT_DIR_BYTES + 32];
-	char temporary[SNAPSHOT_DIR_BYTES + 32];
-};
-
-static long write_file(struct state_header *state, struct snapshot_facts *facts, struct writing *w)
-{
-	struct snapshot_sink sink = { write_at, NULL, w->buffer, sizeof(w->buffer) };
-	struct file file;
-	bool whole;
-	long ret;
-
-	ret = snapshot_dir_prepare(&process_options, state, w->dir);
-	if (ret < 0)
-		return ret;
-	facts->number = state->next_number;
-	path_of(w->path, sizeof(w->path), w->dir, facts->number, "", "");
-	while (facts->number < NUMBER_MAX && !rawsys(SYS_access, w->path, 0))
-		path_of(w->path, sizeof(w->path), w->dir, ++facts->number, "", "");
-	path_of(w->temporary, sizeof(w->temporary), w->dir, facts->number, ".", ".tmp");
-	rawsys(SYS_unlink, w->temporary); /* of a process image that was killed here */
-	file.fd = rawsys(
-		SYS_open, w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (file.fd < 0)
-		return file.fd;
-	rawsys(SYS_fchmod, file.fd, 0600);
-	file.limit_bytes = file_limit_bytes();
-	sink.context = &file;
-	whole = snapshot_write(state, facts, &sink);
-	rawsys(SYS_close, file.fd);
-	ret = whole ? publish(w->temporary, w->path) : -ENOSPC;
-	if (ret < 0) {
-		rawsys(SYS_unlink, w->temporary);
-		return ret;
-	}
-	state->next_number = facts->number + 1;
-	return (long)facts->number;
-}
-
 /* Number of the snapshot, or -errno. The caller holds writer_lock. */
 static long write_locked(struct state_header *state, enum heapspy_reason reason, const char *label)
 {
 	struct snapshot_facts facts = {
-		.reason = (uint32_t)reason, .label = label, .pending = pending
+		.reason = (uint32_t)reason, .label = label, .bytes_seen = snapshot_file_bytes_seen
 	};
-	struct writing *w;
+	struct snapshot_file *file;
 	long at, ret;
 
-	at = rawsys(SYS_mmap, 0, sizeof(*w), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+	/* Mapped, because the stack may be a small one. */
+	at = rawsys(SYS_mmap, 0, sizeof(*file), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 		-1, 0);
 	if (at < 0 && at > -4096) {
 		ret = at;
 	} else {
-		w = (struct writing *)at;
-		read_memory_use(&facts, (char *)w->buffer);
+		file = (struct snapshot_file *)at;
+		snapshot_file_read_memory_use(file, 0, &facts);
 		facts.wall_ns = clock_ns(CLOCK_REALTIME);
 		facts.now_ns = clock_ns(CLOCK_MONOTONIC);
-		ret = write_file(state, &facts, w);
-		rawsys(SYS_munmap, at, sizeof(*w));
+		ret = snapshot_file_write(file, state, &facts);
+		rawsys(SYS_munmap, at, sizeof(*file));
 	}
-	if (ret < 0) {
+	if (ret > 0) {
+		state->next_number = (uint32_t)ret + 1;
+	} else {
 		state_count_loss(state, HEAPSPY_LOSS_SNAPSHOTS);
 		log_verbose("no snapshot: %e", (int)ret);
 	}
@@ -224,6 +93,16 @@ static void unlock(struct state_header *state)
 	hs_store_release(&state->writer_lock, 0);
 }
 
+/* Whether snapshots are another process's business, and it goes about it. */
+static bool is_leased(const struct state_header *state, uint64_t now_ns)
+{
+	return state->lease.pid && !(state->flags & HEAPSPY_INFO_STATE_PRIVATE) &&
+	       (state->writer == WRITER_AUTO || state->writer == WRITER_EXTERNAL) &&
+	       /* Signed: it may have spoken after we looked at the clock. */
+	       (int64_t)(now_ns - hs_load_relaxed(&state->lease.heartbeat_ns)) <
+		       (int64_t)STATE_LEASE_NS;
+}
+
 static bool is_due(const struct state_header *state, uint64_t now_ns)
 {
 	uint64_t due_ns = hs_load_relaxed(&state->due_ns);
@@ -234,7 +113,7 @@ static bool is_due(const struct state_header *state, uint64_t now_ns)
 /* Writes the snapshot that is due; false when somebody else is at one. */
 static bool write_due(struct state_header *state, uint64_t now_ns)
 {
-	uint64_t interval_ns = process_options.interval_ns;
+	uint64_t interval_ns = process_settings.interval_ns;
 
 	if (!lock(state, 0))
 		return false;
@@ -253,20 +132,33 @@ static void say_overdue(struct state_header *state, uint64_t now_ns)
 {
 	uint32_t unsaid = 0;
 
-	if (now_ns - hs_load_relaxed(&state->due_ns) > 2 * process_options.interval_ns &&
+	if (now_ns - hs_load_relaxed(&state->due_ns) > 2 * process_settings.interval_ns &&
 		hs_cas_relaxed(&process_page.overdue_said, &unsaid, 1))
 		log_verbose("no place to write a snapshot from: stacks end early or hold a signal "
 			    "frame; HEAPSPY_WRITER=thread does without");
 }
 
+/* Whether the thread that samples is the one to write. */
+static bool is_inline(const struct state_header *state)
+{
+	if (hs_load_relaxed(&process_page.main_ended))
+		return process_settings.writer != WRITER_EXTERNAL;
+	switch (process_settings.writer) {
+	case WRITER_INLINE:
+		return true;
+	case WRITER_AUTO:
+		/* Who held the lease is gone, and no thread can be made in a hook. */
+		return !hs_load_relaxed(&process_page.threaded) ||
+		       (state->lease.pid && !hs_load_relaxed(&process_page.helper_started));
+	default:
+		return false;
+	}
+}
+
 void writer_sampled(struct state_header *state, uint64_t now_ns, uint32_t stack_flags)
 {
-	enum options_writer writer = process_options.writer;
-
-	if (HS_LIKELY(!is_due(state, now_ns)) || hs_load_relaxed(&process_seccomp))
-		return;
-	if (writer != WRITER_INLINE && !hs_load_relaxed(&process_page.main_ended) &&
-		(writer != WRITER_AUTO || hs_load_relaxed(&process_page.threaded)))
+	if (HS_LIKELY(!is_due(state, now_ns)) || hs_load_relaxed(&process_seccomp) ||
+		!is_inline(state) || is_leased(state, now_ns))
 		return;
 	if (!(stack_flags & UNFIT_FOR_WRITING))
 		write_due(state, now_ns);
@@ -306,6 +198,8 @@ static void *helper_main(void *argument)
 
 		if (!is_due(state, now_ns))
 			helper_sleep(hs_load_relaxed(&state->due_ns));
+		else if (is_leased(state, now_ns))
+			helper_sleep(now_ns + STATE_LEASE_NS);
 		else if (!write_due(state, now_ns))
 			helper_sleep(now_ns + REFUSED_NS);
 	}
@@ -363,6 +257,8 @@ static void start_helper(struct state_header *state)
 
 	if (!create || !state->due_ns || hs_load_relaxed(&process_seccomp) ||
 		hs_load_relaxed(&process_page.main_ended) ||
+		hs_load_relaxed(&process_page.helper_started) ||
+		is_leased(state, clock_ns(CLOCK_MONOTONIC)) ||
 		!hs_cas_acq_rel(&process_page.helper_started, &not_started, 1))
 		return;
 	/* What pthread_create allocates for the helper is not the program's. */
@@ -398,7 +294,7 @@ void writer_thread_made(bool made, bool first)
 
 	if (!made && first)
 		hs_store_relaxed(&process_page.threaded, 0);
-	if (made && state && process_options.writer == WRITER_AUTO)
+	if (made && state && process_settings.writer == WRITER_AUTO)
 		start_helper(state);
 	errno = saved_errno;
 }
@@ -408,8 +304,8 @@ void writer_after_load(void)
 	struct state_header *state = process_state();
 
 	create = (create_function)real_alloc_next("pthread_create");
-	if (state && (process_options.writer == WRITER_THREAD ||
-			     (process_options.writer == WRITER_AUTO &&
+	if (state && (process_settings.writer == WRITER_THREAD ||
+			     (process_settings.writer == WRITER_AUTO &&
 				     hs_load_relaxed(&process_page.threaded))))
 		start_helper(state);
 }
@@ -433,7 +329,7 @@ int writer_snapshot(const char *label)
 	long number = 0;
 	uint8_t guard;
 
-	if (!state || process_options.writer == WRITER_OFF || hs_load_relaxed(&process_seccomp) ||
+	if (!state || process_settings.writer == WRITER_OFF || hs_load_relaxed(&process_seccomp) ||
 		(uint32_t)rawsys(SYS_getpid, 0) != state->pid)
 		return 0;
 	guard = thread_state_enter();
@@ -446,14 +342,18 @@ int writer_snapshot(const char *label)
 	return number > 0 ? (int)number : 0;
 }
 
+bool writer_exit_is_leased(const struct state_header *state)
+{
+	return is_leased(state, clock_ns(CLOCK_MONOTONIC)) &&
+	       rawsys(SYS_kill, state->lease.pid, 0) != -ESRCH;
+}
+
 void writer_exit(struct state_header *state)
 {
-	bool brief = clock_ns(CLOCK_MONOTONIC) - state->start_ns < BRIEF_NS;
 	uint8_t guard;
 
-	if (process_options.writer == WRITER_OFF ||
-		(brief && !hs_load_relaxed(&state->samples) && state->next_number == 1 &&
-			!(state->flags & HEAPSPY_INFO_NOT_INTERPOSED)))
+	if (process_settings.writer == WRITER_OFF ||
+		!snapshot_file_is_due_at_exit(state, clock_ns(CLOCK_MONOTONIC)))
 		return;
 	guard = thread_state_enter();
 	if (lock(state, LOCK_WAIT_NS)) {

@@ -2,7 +2,8 @@
  * writer.h - when, by whom and where snapshots are written from inside the
  * process. Two writers: the sampling thread itself, while the program has made
  * no thread; afterwards a helper thread, started once the program's first
- * pthread_create has returned. Whoever writes holds state->writer_lock.
+ * pthread_create has returned. Whoever writes holds state->writer_lock. Neither
+ * does anything while another process holds the lease (heapspy run).
  */
 #ifndef HEAPSPY_WRITER_H
 #define HEAPSPY_WRITER_H
@@ -51,6 +52,9 @@ void writer_after_load(void);
  * that is being written. Returns its number, 0 on failure. Not signal-safe.
  */
 int writer_snapshot(const char *label);
+
+/* Whether somebody outside holds the lease now, and will write the snapshot of the end. */
+bool writer_exit_is_leased(const struct state_header *state);
 
 /* The snapshot of the end. Nothing is written for a process that never sampled and was brief. */
 void writer_exit(struct state_header *state);

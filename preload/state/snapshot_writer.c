@@ -408,11 +408,11 @@ static uint32_t at_most(uint32_t n, uint32_t max)
 
 static uint64_t bytes_seen(struct output *out)
 {
-	uint64_t seen = hs_load_relaxed(&out->state->bytes_seen), pending = 0;
+	uint64_t seen = 0;
 
-	if (!out->facts->pending(out->state, out->facts->pending_context, &pending))
+	if (!out->facts->bytes_seen(out->state, out->facts->bytes_seen_context, &seen))
 		out->info.flags |= HEAPSPY_INFO_BYTES_LOWER;
-	return seen + pending;
+	return seen;
 }
 
 static void begin_info(struct output *out)

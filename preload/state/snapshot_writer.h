@@ -23,9 +23,10 @@ struct snapshot_facts {
 	uint64_t wall_ns;
 	uint64_t rss_bytes, rss_peak_bytes;
 	const char *label; /* or NULL */
-	/* Bytes that threads hold back; called before and after the tables are read. */
-	bool (*pending)(const struct state_header *state, void *context, uint64_t *bytesp);
-	void *pending_context;
+	/* Exact bytes allocated so far, or at least so many (false); called before and after the
+	 * rest. */
+	bool (*bytes_seen)(const struct state_header *state, void *context, uint64_t *bytes_seenp);
+	void *bytes_seen_context;
 };
 
 /*

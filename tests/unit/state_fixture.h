@@ -8,16 +8,16 @@
 /* max_bytes: cap of the state; interval_bytes: R0. Lives until the test ends. */
 static inline struct state_header *state_fixture(uint64_t max_bytes, uint64_t interval_bytes)
 {
-	struct options options;
+	struct settings settings;
 	struct process_facts facts;
-	struct options_names names = { "test", "host", 1 };
+	struct settings_names names = { "test", "host", 1 };
 
 	memset(&facts, 0, sizeof(facts));
-	options_read(&options, NULL, names);
-	options.state_anon = true;
-	options.state_max_bytes = max_bytes;
-	options.sample_bytes = interval_bytes;
-	return process_state_create(&options, &facts, 0);
+	settings_read(&settings, NULL, names, NULL, NULL);
+	settings.state_anon = true;
+	settings.state_max_bytes = max_bytes;
+	settings.sample_bytes = interval_bytes;
+	return process_state_create(&settings, &facts, 0);
 }
 
 #endif

@@ -29,9 +29,9 @@ static bool write_bytes(void *context, uint64_t offset, const void *data, size_t
 	return true;
 }
 
-static bool pending(const struct state_header *state, void *context, uint64_t *bytesp)
+static bool bytes_seen(const struct state_header *state, void *context, uint64_t *bytes_seenp)
 {
-	*bytesp = 77;
+	*bytes_seenp = state->bytes_seen + 77;
 	return true;
 }
 
@@ -44,7 +44,7 @@ static bool write_snapshot(const struct state_header *state, size_t buffer_bytes
 		.wall_ns = 1,
 		.rss_bytes = 12345,
 		.label = "half time",
-		.pending = pending };
+		.bytes_seen = bytes_seen };
 	struct snapshot_sink sink = { write_bytes, NULL, buffer, buffer_bytes };
 
 	file_end = 0;

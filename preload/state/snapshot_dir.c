@@ -10,9 +10,8 @@
 #include "preload/atomics.h"
 #include "preload/file_limit.h"
 #include "preload/log.h"
-#include "preload/process_state.h"
 #include "preload/rawsys.h"
-#include "preload/snapshot_dir.h"
+#include "preload/state/snapshot_dir.h"
 
 /* Makes path, or accepts it if it is there; only_ours: not somebody else's. */
 static int make_dir(const char *path, int only_ours)
@@ -70,14 +69,14 @@ static int own_dir(const struct state_header *state, char *dir)
 }
 
 /* Settles for base, unless it is for somebody else, or for a directory of our own inside it. */
-static int take(const struct state_header *state, int only_ours, int for_parent, char *base)
+static int take(const struct state_header *state, int only_ours, int is_parents, char *base)
 {
 	size_t n = strlen(base);
 	int ret = make_dir(base, only_ours);
 
 	if (ret < 0)
 		return ret;
-	ret = for_parent ? 0 : own_dir(state, base);
+	ret = is_parents ? 0 : own_dir(state, base);
 	if (ret)
 		return ret < 0 ? ret : 0;
 	if (log_format(base + n, SNAPSHOT_DIR_BYTES - n, "/%s.%u.%lu", state->comm, state->pid,
@@ -101,9 +100,9 @@ static int is_about_the_place(int error)
 }
 
 /* heapspy.<comm>.<pid> in the first of the usual places that takes it. */
-static int take_usual(const struct options *options, const struct state_header *state, char *out)
+static int take_usual(const struct state_header *state, char *out)
 {
-	const char *bases[] = { options->cwd, options->tmpdir, "/tmp" };
+	const char *bases[] = { state->cwd, state->tmpdir, "/tmp" };
 	char comm[STATE_NAME_BYTES];
 	int ret = -ENOENT;
 	unsigned i;
@@ -124,39 +123,24 @@ static int take_usual(const struct options *options, const struct state_header *
 	return ret;
 }
 
-/* Settled at the first snapshot, and for good: parents end. */
-static int is_for_parent(const struct options *options, const struct state_header *state)
-{
-	static uint64_t settled_for;
-	static int answer;
-
-	if (settled_for != state->start_id) {
-		answer = (state->flags & HEAPSPY_INFO_FORK_CHILD || !options->dir_has_pid) &&
-			 process_state_is_descendant(options);
-		settled_for = state->start_id;
-	}
-	return answer;
-}
-
-int snapshot_dir_prepare(const struct options *options, const struct state_header *state, char *out)
+int snapshot_dir_prepare(const struct state_header *state, char *out)
 {
 	static uint32_t said;
-	int ret = -ENOENT;
+	int is_absolute = state->dir[0] == '/', ret = -ENOENT;
 
-	if (!options->dir[0])
-		return take_usual(options, state, out);
+	if (!state->dir[0])
+		return take_usual(state, out);
 	/* A relative one has no meaning without the directory of the start. */
-	if (options->dir[0] == '/' || options->cwd[0]) {
-		log_format(out, SNAPSHOT_DIR_BYTES, "%s%s%s",
-			options->dir[0] == '/' ? "" : options->cwd,
-			options->dir[0] == '/' ? "" : "/", options->dir);
-		ret = take(state, 0, is_for_parent(options, state), out);
+	if (is_absolute || state->cwd[0]) {
+		log_format(out, SNAPSHOT_DIR_BYTES, "%s%s%s", is_absolute ? "" : state->cwd,
+			is_absolute ? "" : "/", state->dir);
+		ret = take(state, 0, state->dir_is_parents, out);
 	}
 	if (!is_about_the_place(ret))
 		return ret;
 	if (!hs_add_relaxed(&said, 1))
 		log_verbose("HEAPSPY_DIR='%s' cannot be used (%e); snapshots go to "
 			    "heapspy.%s.%u in the working directory, $TMPDIR or /tmp",
-			options->dir, ret, state->comm, state->pid);
-	return take_usual(options, state, out);
+			state->dir, ret, state->comm, state->pid);
+	return take_usual(state, out);
 }

@@ -1,5 +1,5 @@
 /*
- * snapshot_dir.h - the directory this process writes its snapshots into.
+ * snapshot_dir.h - the directory that the snapshots of a process go into.
  *
  * HEAPSPY_DIR, or heapspy.<comm>.<pid> in the working directory of the start,
  * else in $TMPDIR, else in /tmp. A directory belongs to the process image that
@@ -11,17 +11,15 @@
 #ifndef HEAPSPY_SNAPSHOT_DIR_H
 #define HEAPSPY_SNAPSHOT_DIR_H
 
-#include "preload/options.h"
 #include "state.h"
 
 #define SNAPSHOT_DIR_BYTES 1024
 
 /*
- * The directory, made if need be (0700). out: SNAPSHOT_DIR_BYTES, absolute if
- * the working directory was known. Returns 0, or why not as -errno. Raw system
- * calls; the holder of state->writer_lock.
+ * The directory of a process, made if need be (0700), by what its state says
+ * (dir, cwd, tmpdir, dir_is_parents). out: SNAPSHOT_DIR_BYTES, absolute if the
+ * working directory was known. Returns 0, or why not as -errno. Raw system calls.
  */
-int snapshot_dir_prepare(
-	const struct options *options, const struct state_header *state, char *out);
+int snapshot_dir_prepare(const struct state_header *state, char *out);
 
 #endif

@@ -1,29 +1,29 @@
-/* options.h: what values mean, and that one which means nothing leaves the default. */
+/* settings.h: what values mean, and that one which means nothing leaves the default. */
 #include <string.h>
-#include "preload/options.h"
+#include "preload/state/settings.h"
 #include "tests/unit/tap.h"
 
-static struct options read_one(const char *entry)
+static struct settings read_one(const char *entry)
 {
 	char path[] = "PATH=/bin";
 	char *environment[] = { path, (char *)entry, NULL };
-	struct options_names names = { "a/b", "host", 42 };
-	struct options options;
+	struct settings_names names = { "a/b", "host", 42 };
+	struct settings settings;
 
-	options_read(&options, environment, names);
-	return options;
+	settings_read(&settings, environment, names, NULL, NULL);
+	return settings;
 }
 
 static void test_defaults(void)
 {
-	struct options o = read_one(NULL);
+	struct settings o = read_one(NULL);
 
 	CHECK(o.sample_bytes == 512 << 10);
 	CHECK(o.interval_ns == 60000000000ull);
 	CHECK(o.state_max_bytes == 32 << 20);
 	CHECK(o.depth == 128);
 	CHECK(o.writer == WRITER_AUTO && o.children == CHILDREN_ALL);
-	CHECK(!o.frame_pointers && !o.start_off && !o.state_anon && !o.verbose);
+	CHECK(o.unwind == SETTINGS_CFI && !o.start_off && !o.state_anon && !o.verbose);
 	CHECK(!strcmp(o.state_dir, "/dev/shm") && !o.dir[0]);
 }
 
@@ -37,7 +37,7 @@ static void test_values(void)
 	CHECK(read_one("HEAPSPY_INTERVAL=0").interval_ns == 0);
 	CHECK(read_one("HEAPSPY_INTERVAL=2m").interval_ns == 120000000000ull);
 	CHECK(read_one("HEAPSPY_WRITER=thread").writer == WRITER_THREAD);
-	CHECK(read_one("HEAPSPY_UNWIND=fp").frame_pointers);
+	CHECK(read_one("HEAPSPY_UNWIND=fp").unwind == SETTINGS_FP);
 	CHECK(read_one("HEAPSPY_DEPTH=256").depth == 256);
 	CHECK(read_one("HEAPSPY_CHILDREN=none").children == CHILDREN_NONE);
 	CHECK(read_one("HEAPSPY_START=off").start_off);
@@ -63,17 +63,17 @@ static void test_nonsense_leaves_the_default(void)
 		"HEAPSPY_DEPTH=0", "HEAPSPY_DEPTH=257", "HEAPSPY_STATE=relative",
 		"HEAPSPY_STATE_MAX=1", "HEAPSPY_CHILDREN=some", "HEAPSPY_START=maybe",
 		"HEAPSPY_VERBOSE=2" };
-	struct options standard = read_one(NULL);
+	struct settings standard = read_one(NULL);
 	unsigned i;
 
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		struct options o = read_one(bad[i]);
+		struct settings o = read_one(bad[i]);
 
 		CHECK(o.sample_bytes == standard.sample_bytes);
 		CHECK(o.interval_ns == standard.interval_ns);
 		CHECK(o.writer == standard.writer && o.children == standard.children);
 		CHECK(o.depth == standard.depth && o.state_max_bytes == standard.state_max_bytes);
-		CHECK(!o.frame_pointers && !o.start_off && !o.verbose && !o.state_anon);
+		CHECK(o.unwind == SETTINGS_CFI && !o.start_off && !o.verbose && !o.state_anon);
 		CHECK(!strcmp(o.state_dir, standard.state_dir));
 	}
 }

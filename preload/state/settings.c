@@ -1,14 +1,14 @@
 /*
- * options.c - owns the table of HEAPSPY_* variables and the parsing of their
+ * settings.c - owns the table of HEAPSPY_* variables and the parsing of their
  * values. What a value means for the library is decided where it is used.
  */
 #include <string.h>
 #include "preload/compiler.h"
 #include "preload/log.h"
-#include "preload/options.h"
+#include "preload/state/settings.h"
 #include "preload/rawsys.h"
 
-typedef bool (*parse_function)(struct options *o, const char *value, struct options_names names);
+typedef bool (*parse_function)(struct settings *o, const char *value, struct settings_names names);
 
 static bool parse_number(const char **sp, uint64_t *valuep)
 {
@@ -71,12 +71,12 @@ static int parse_word(const char *value, const char *const *words)
 	return -1;
 }
 
-static bool set_sample(struct options *o, const char *v, struct options_names names)
+static bool set_sample(struct settings *o, const char *v, struct settings_names names)
 {
 	return parse_size(v, 1, 1ull << 40, &o->sample_bytes);
 }
 
-static bool set_interval(struct options *o, const char *v, struct options_names names)
+static bool set_interval(struct settings *o, const char *v, struct settings_names names)
 {
 	static const struct unit units[] = { { "ms", 1000000 }, { "s", 1000000000 },
 		{ "", 1000000000 }, { "m", 60000000000 }, { "min", 60000000000 },
@@ -90,26 +90,27 @@ static bool set_interval(struct options *o, const char *v, struct options_names 
 	return true;
 }
 
-static bool set_writer(struct options *o, const char *v, struct options_names names)
+static bool set_writer(struct settings *o, const char *v, struct settings_names names)
 {
-	static const char *const words[] = { "auto", "thread", "inline", "off", NULL };
+	static const char *const words[] = { "auto", "thread", "inline", "external", "off", NULL };
 	int i = parse_word(v, words);
 
 	if (i >= 0)
-		o->writer = (enum options_writer)i;
+		o->writer = (enum settings_writer)i;
 	return i >= 0;
 }
 
-static bool set_unwind(struct options *o, const char *v, struct options_names names)
+static bool set_unwind(struct settings *o, const char *v, struct settings_names names)
 {
-	static const char *const words[] = { "cfi", "fp", NULL };
+	static const char *const words[] = { "cfi", "fp", "libunwind", "compare", NULL };
 	int i = parse_word(v, words);
 
-	o->frame_pointers = i == 1;
+	if (i >= 0)
+		o->unwind = (enum settings_unwind)i;
 	return i >= 0;
 }
 
-static bool set_depth(struct options *o, const char *v, struct options_names names)
+static bool set_depth(struct settings *o, const char *v, struct settings_names names)
 {
 	uint64_t depth;
 
@@ -119,7 +120,7 @@ static bool set_depth(struct options *o, const char *v, struct options_names nam
 	return true;
 }
 
-static bool set_state(struct options *o, const char *v, struct options_names names)
+static bool set_state(struct settings *o, const char *v, struct settings_names names)
 {
 	if (!strcmp(v, "anon")) {
 		o->state_anon = true;
@@ -131,22 +132,22 @@ static bool set_state(struct options *o, const char *v, struct options_names nam
 	return true;
 }
 
-static bool set_state_max(struct options *o, const char *v, struct options_names names)
+static bool set_state_max(struct settings *o, const char *v, struct settings_names names)
 {
 	return parse_size(v, 256 << 10, 8ull << 30, &o->state_max_bytes);
 }
 
-static bool set_children(struct options *o, const char *v, struct options_names names)
+static bool set_children(struct settings *o, const char *v, struct settings_names names)
 {
 	static const char *const words[] = { "all", "exec", "none", NULL };
 	int i = parse_word(v, words);
 
 	if (i >= 0)
-		o->children = (enum options_children)i;
+		o->children = (enum settings_children)i;
 	return i >= 0;
 }
 
-static bool set_start(struct options *o, const char *v, struct options_names names)
+static bool set_start(struct settings *o, const char *v, struct settings_names names)
 {
 	static const char *const words[] = { "on", "off", NULL };
 	int i = parse_word(v, words);
@@ -155,7 +156,7 @@ static bool set_start(struct options *o, const char *v, struct options_names nam
 	return i >= 0;
 }
 
-static bool set_verbose(struct options *o, const char *v, struct options_names names)
+static bool set_verbose(struct settings *o, const char *v, struct settings_names names)
 {
 	static const char *const words[] = { "0", "1", NULL };
 	int i = parse_word(v, words);
@@ -176,7 +177,7 @@ static bool append(char *out, size_t bytes, size_t *lengthp, const char *text)
 	return true;
 }
 
-static bool set_dir(struct options *o, const char *v, struct options_names names)
+static bool set_dir(struct settings *o, const char *v, struct settings_names names)
 {
 	char number[24];
 	size_t n = 0;
@@ -212,24 +213,43 @@ static bool set_dir(struct options *o, const char *v, struct options_names names
 	return fits;
 }
 
+static bool set_lease(struct settings *o, const char *v, struct settings_names names)
+{
+	uint64_t pid, start_ticks;
+
+	if (!parse_number(&v, &pid) || *v++ != '.' || !parse_number(&v, &start_ticks) || *v ||
+		pid > INT32_MAX)
+		return false;
+	o->lease_pid = (uint32_t)pid;
+	o->lease_start_ticks = start_ticks;
+	return true;
+}
+
 static const struct {
 	const char *name;
 	parse_function parse;
 	const char *expected;
+	const char *standard;
 } variables[] = {
-	/* First, because the others speak through it. */
-	{ "HEAPSPY_VERBOSE", set_verbose, "0 or 1" },
-	{ "HEAPSPY_DIR", set_dir, "a path of up to 500 bytes; %p pid, %c command, %h host, %%" },
-	{ "HEAPSPY_SAMPLE", set_sample, "bytes such as 512KiB, 64KiB or 1" },
-	{ "HEAPSPY_INTERVAL", set_interval, "a time such as 60s, 250ms, 5m, or 0 for never" },
-	{ "HEAPSPY_WRITER", set_writer, "auto, thread, inline or off" },
-	{ "HEAPSPY_UNWIND", set_unwind, "cfi or fp" },
-	{ "HEAPSPY_DEPTH", set_depth, "a number of frames from 1 to 256" },
-	{ "HEAPSPY_STATE", set_state, "an absolute directory on tmpfs, or anon" },
-	{ "HEAPSPY_STATE_MAX", set_state_max, "a size from 256KiB to 8GiB" },
-	{ "HEAPSPY_CHILDREN", set_children, "all, exec or none" },
-	{ "HEAPSPY_START", set_start, "on or off" },
+	/* First, because complaints about the others follow it. */
+	{ "HEAPSPY_VERBOSE", set_verbose, "0 or 1", "0" },
+	{ "HEAPSPY_DIR", set_dir, "a path of up to 500 bytes; %p pid, %c command, %h host, %%",
+		"heapspy.%c.%p" },
+	{ "HEAPSPY_SAMPLE", set_sample, "bytes such as 512KiB, 64KiB or 1", "512KiB" },
+	{ "HEAPSPY_INTERVAL", set_interval, "a time such as 60s, 250ms, 5m, or 0 for never",
+		"60s" },
+	{ "HEAPSPY_WRITER", set_writer, "auto, thread, inline, external or off", "auto" },
+	{ "HEAPSPY_UNWIND", set_unwind, "cfi, fp, libunwind or compare", "cfi" },
+	{ "HEAPSPY_DEPTH", set_depth, "a number of frames from 1 to 256", "128" },
+	{ "HEAPSPY_STATE", set_state, "an absolute directory on tmpfs, or anon", "/dev/shm" },
+	{ "HEAPSPY_STATE_MAX", set_state_max, "a size from 256KiB to 8GiB", "32MiB" },
+	{ "HEAPSPY_CHILDREN", set_children, "all, exec or none", "all" },
+	{ "HEAPSPY_START", set_start, "on or off", "on" },
+	/* Not a setting of the user's: last, and settings_describe() leaves it out. */
+	{ SETTINGS_LEASE_NAME, set_lease, "a process as heapspy run writes it", "" },
 };
+
+#define N_DESCRIBED (HS_ARRAY_SIZE(variables) - 1)
 
 static const char *value_of(char **environ_at_start, const char *name)
 {
@@ -241,32 +261,30 @@ static const char *value_of(char **environ_at_start, const char *name)
 	return NULL;
 }
 
-static void warn_of_unknown(char **environ_at_start)
+static bool is_known(const char *entry)
 {
 	unsigned i;
 
-	for (; environ_at_start && *environ_at_start; environ_at_start++) {
-		const char *entry = *environ_at_start;
+	for (i = 0; i < HS_ARRAY_SIZE(variables); i++) {
+		size_t n = strlen(variables[i].name);
 
-		if (strncmp(entry, "HEAPSPY_", 8) || !strncmp(entry, "HEAPSPY_TEST_", 13))
-			continue;
-		for (i = 0; i < HS_ARRAY_SIZE(variables); i++) {
-			size_t n = strlen(variables[i].name);
-
-			if (!strncmp(entry, variables[i].name, n) && entry[n] == '=')
-				break;
-		}
-		if (i == HS_ARRAY_SIZE(variables))
-			log_verbose("%s: no such variable; ignored", entry);
+		if (!strncmp(entry, variables[i].name, n) && entry[n] == '=')
+			return true;
 	}
+	return false;
 }
 
-void options_read(struct options *o, char **environ_at_start, struct options_names names)
+static void complain_of_unknown(char **environ_at_start, settings_complain *complain, void *context)
 {
-	const char *value;
-	unsigned i;
-	long n;
+	for (; environ_at_start && *environ_at_start; environ_at_start++)
+		if (!strncmp(*environ_at_start, "HEAPSPY_", 8) &&
+			strncmp(*environ_at_start, "HEAPSPY_TEST_", 13) &&
+			!is_known(*environ_at_start))
+			complain(context, *environ_at_start, NULL, NULL);
+}
 
+static void set_defaults(struct settings *o)
+{
 	memset(o, 0, sizeof(*o));
 	o->sample_bytes = 512 << 10;
 	o->interval_ns = 60ull * 1000000000;
@@ -274,7 +292,16 @@ void options_read(struct options *o, char **environ_at_start, struct options_nam
 	o->depth = 128;
 	strcpy(o->state_dir, "/dev/shm");
 	strcpy(o->tmpdir, "/tmp");
+}
 
+void settings_read(struct settings *o, char **environ_at_start, struct settings_names names,
+	settings_complain *complain, void *context)
+{
+	const char *value;
+	unsigned i;
+	long n;
+
+	set_defaults(o);
 	value = value_of(environ_at_start, "TMPDIR");
 	if (value && value[0] == '/' && strlen(value) < sizeof(o->tmpdir))
 		strcpy(o->tmpdir, value);
@@ -284,11 +311,33 @@ void options_read(struct options *o, char **environ_at_start, struct options_nam
 
 	for (i = 0; i < HS_ARRAY_SIZE(variables); i++) {
 		value = value_of(environ_at_start, variables[i].name);
-		if (value && !variables[i].parse(o, value, names))
-			log_line("%s='%s' cannot be used: expected %s; the default serves",
-				variables[i].name, value, variables[i].expected);
-		if (i == 0)
-			log_set_verbose(o->verbose);
+		if (value && !variables[i].parse(o, value, names) && complain)
+			complain(context, variables[i].name, value, variables[i].expected);
 	}
-	warn_of_unknown(environ_at_start);
+	if (complain)
+		complain_of_unknown(environ_at_start, complain, context);
+}
+
+bool settings_describe(
+	unsigned i, const char **namep, const char **expectedp, const char **standardp)
+{
+	if (i >= N_DESCRIBED)
+		return false;
+	*namep = variables[i].name;
+	*expectedp = variables[i].expected;
+	*standardp = variables[i].standard;
+	return true;
+}
+
+const char *settings_refuse(const char *name, const char *value)
+{
+	struct settings_names names = { "c", "h", 1 };
+	struct settings scratch;
+	unsigned i;
+
+	set_defaults(&scratch);
+	for (i = 0; i < HS_ARRAY_SIZE(variables); i++)
+		if (!strcmp(name, variables[i].name) && !variables[i].parse(&scratch, value, names))
+			return variables[i].expected;
+	return NULL;
 }

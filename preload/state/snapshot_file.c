@@ -1,0 +1,202 @@
+/*
+ * snapshot_file.c - owns the way of a snapshot into its place: opened under a
+ * temporary name, written, closed and renamed in one go, so that no descriptor
+ * is kept and no half file is seen. What the bytes are is snapshot_writer.c's
+ * business, which directory snapshot_dir.c's.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <string.h>
+#include "preload/atomics.h"
+#include "preload/file_limit.h"
+#include "preload/log.h"
+#include "preload/rawsys.h"
+#include "preload/state/pending.h"
+#include "preload/state/snapshot_file.h"
+
+#define NUMBER_MAX 999999u
+#define TRIES      100
+#define BRIEF_NS   1000000000ull
+
+struct descriptor {
+	long fd;
+	uint64_t limit_bytes, written_bytes;
+};
+
+static bool write_at(void *context, uint64_t offset, const void *data, size_t bytes)
+{
+	struct descriptor *file = context;
+	const char *p = data;
+
+	if (offset + bytes > file->limit_bytes)
+		return false;
+	if (offset + bytes > file->written_bytes)
+		file->written_bytes = offset + bytes;
+	while (bytes) {
+		long n = rawsys(SYS_pwrite64, file->fd, p, bytes, offset);
+
+		if (n == -EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		p += n;
+		offset += (uint64_t)n;
+		bytes -= (size_t)n;
+	}
+	return true;
+}
+
+/* "VmRSS:    1234 kB" in /proc/PID/status, as bytes; 0: not there. */
+static uint64_t status_field(const char *status, const char *name)
+{
+	const char *p = strstr(status, name);
+	uint64_t v = 0;
+
+	if (!p)
+		return 0;
+	for (p += strlen(name); *p == ' ' || *p == '\t'; p++)
+		;
+	for (; *p >= '0' && *p <= '9'; p++)
+		v = v * 10 + (uint64_t)(*p - '0');
+	return v << 10;
+}
+
+void snapshot_file_read_memory_use(
+	struct snapshot_file *file, uint32_t pid, struct snapshot_facts *facts)
+{
+	char *text = (char *)file->buffer;
+	uint64_t rss_bytes;
+	long fd, n;
+
+	if (pid)
+		log_format(file->path, sizeof(file->path), "/proc/%u/status", pid);
+	else
+		strcpy(file->path, "/proc/self/status");
+	fd = rawsys(SYS_open, file->path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	n = rawsys(SYS_read, fd, text, sizeof(file->buffer) - 1);
+	rawsys(SYS_close, fd);
+	text[n > 0 ? n : 0] = '\0';
+	rss_bytes = status_field(text, "VmRSS:");
+	if (rss_bytes) { /* a zombie has none */
+		facts->rss_bytes = rss_bytes;
+		facts->rss_peak_bytes = status_field(text, "VmHWM:");
+	}
+}
+
+bool snapshot_file_bytes_seen(
+	const struct state_header *state, void *context, uint64_t *bytes_seenp)
+{
+	uint64_t pending_bytes;
+	bool whole;
+
+	*bytes_seenp = hs_load_relaxed(&state->bytes_seen);
+	whole = pending_sum(state, state->pid, &pending_bytes);
+	*bytes_seenp += pending_bytes;
+	return whole;
+}
+
+bool snapshot_file_is_due_at_exit(const struct state_header *state, uint64_t now_ns)
+{
+	return now_ns - state->start_ns >= BRIEF_NS || hs_load_relaxed(&state->samples) ||
+	       state->next_number != 1 || state->flags & HEAPSPY_INFO_NOT_INTERPOSED;
+}
+
+/* Puts the finished file in its place, never over another one. */
+static long publish(const char *temporary, const char *path)
+{
+	long ret = rawsys(SYS_renameat2, AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE);
+
+	if (ret == -EINVAL || ret == -ENOSYS) { /* a file system that cannot promise it */
+		ret = rawsys(SYS_link, temporary, path);
+		if (!ret)
+			rawsys(SYS_unlink, temporary);
+	}
+	return ret;
+}
+
+/* The bytes, under file->temporary. Returns 0 or -errno. */
+static long write_temporary(struct snapshot_file *file, const struct state_header *state,
+	const struct snapshot_facts *facts)
+{
+	struct descriptor descriptor = { .limit_bytes = file_limit_bytes() };
+	struct snapshot_sink sink = { write_at, &descriptor, file->buffer, sizeof(file->buffer) };
+	bool whole;
+
+	rawsys(SYS_unlink, file->temporary); /* of a writer that was killed here */
+	descriptor.fd = rawsys(SYS_open, file->temporary,
+		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (descriptor.fd < 0)
+		return descriptor.fd;
+	rawsys(SYS_fchmod, descriptor.fd, 0600);
+	whole = snapshot_write(state, facts, &sink);
+	rawsys(SYS_close, descriptor.fd);
+	if (whole) {
+		file->bytes = descriptor.written_bytes;
+		return 0;
+	}
+	rawsys(SYS_unlink, file->temporary);
+	return -ENOSPC;
+}
+
+/* Six digits: the names sort as the numbers do. */
+static void path_of(struct snapshot_file *file, uint32_t number)
+{
+	char digits[8];
+	unsigned i;
+
+	for (i = 6; i-- > 0; number /= 10)
+		digits[i] = (char)('0' + number % 10);
+	digits[6] = '\0';
+	log_format(file->path, sizeof(file->path), "%s/%s.hspy", file->dir, digits);
+}
+
+long snapshot_file_write(
+	struct snapshot_file *file, const struct state_header *state, struct snapshot_facts *facts)
+{
+	unsigned tries;
+	long ret;
+
+	ret = snapshot_dir_prepare(state, file->dir);
+	if (ret < 0)
+		return ret;
+	/* Several may write at once: the process, and others outside. */
+	log_format(file->temporary, sizeof(file->temporary), "%s/.%u.tmp", file->dir,
+		(uint32_t)rawsys(SYS_getpid, 0));
+	facts->number = state->next_number;
+	for (tries = 0; tries < TRIES; tries++) {
+		path_of(file, facts->number);
+		while (facts->number < NUMBER_MAX && !rawsys(SYS_access, file->path, 0))
+			path_of(file, ++facts->number);
+		ret = write_temporary(file, state, facts);
+		if (ret)
+			break;
+		ret = publish(file->temporary, file->path);
+		if (!ret)
+			return (long)facts->number;
+		rawsys(SYS_unlink, file->temporary);
+		if (ret != -EEXIST || facts->number == NUMBER_MAX)
+			break;
+	}
+	return ret;
+}
+
+int snapshot_file_write_as(struct snapshot_file *file, const struct state_header *state,
+	struct snapshot_facts *facts, const char *path)
+{
+	long ret;
+
+	if (log_format(file->path, sizeof(file->path), "%s", path) >= sizeof(file->path))
+		return -ENAMETOOLONG;
+	log_format(file->temporary, sizeof(file->temporary), "%s.%u.tmp", file->path,
+		(uint32_t)rawsys(SYS_getpid, 0));
+	ret = write_temporary(file, state, facts);
+	if (!ret) {
+		ret = publish(file->temporary, file->path);
+		if (ret)
+			rawsys(SYS_unlink, file->temporary);
+	}
+	return (int)ret;
+}

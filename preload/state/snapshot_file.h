@@ -1,0 +1,52 @@
+/*
+ * snapshot_file.h - a state becomes the next snapshot file of its process's
+ * directory. For whoever does it: the sampling thread, the helper thread, or
+ * another process.
+ */
+#ifndef HEAPSPY_SNAPSHOT_FILE_H
+#define HEAPSPY_SNAPSHOT_FILE_H
+
+#include <stdint.h>
+#include "preload/state/snapshot_dir.h"
+#include "preload/state/snapshot_writer.h"
+#include "state.h"
+
+#define SNAPSHOT_FILE_BUFFER_BYTES (64u << 10)
+
+/* Memory for writing one; the caller's, nothing to be set up. */
+struct snapshot_file {
+	uint8_t buffer[SNAPSHOT_FILE_BUFFER_BYTES];
+	char dir[SNAPSHOT_DIR_BYTES];
+	char path[SNAPSHOT_DIR_BYTES + 32]; /* of the snapshot, once it is written */
+	char temporary[SNAPSHOT_DIR_BYTES + 64];
+	uint64_t bytes; /* of the snapshot, once it is written */
+};
+
+/*
+ * Writes a snapshot under the next free number of the directory that state
+ * names, from state->next_number on; facts->number is set to it. The file has a
+ * temporary name until it is whole, and replaces no other. No fsync.
+ * Returns the number, or why not as -errno. Raw system calls; no allocation.
+ */
+long snapshot_file_write(
+	struct snapshot_file *file, const struct state_header *state, struct snapshot_facts *facts);
+
+/* The same into a file of the caller's choice, which must not exist. Returns 0 or -errno. */
+int snapshot_file_write_as(struct snapshot_file *file, const struct state_header *state,
+	struct snapshot_facts *facts, const char *path);
+
+/* facts->rss_bytes and rss_peak_bytes of process pid, 0 for the calling one; left if unknown. */
+void snapshot_file_read_memory_use(
+	struct snapshot_file *file, uint32_t pid, struct snapshot_facts *facts);
+
+/* For facts->bytes_seen: a state that lies in this process, or is mapped by it. */
+bool snapshot_file_bytes_seen(
+	const struct state_header *state, void *context, uint64_t *bytes_seenp);
+
+/*
+ * Whether a process that ends now is worth a last snapshot: not one that was
+ * brief and never sampled, unless it must be told that its malloc was not ours.
+ */
+bool snapshot_file_is_due_at_exit(const struct state_header *state, uint64_t now_ns);
+
+#endif
