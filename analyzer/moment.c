@@ -10,8 +10,9 @@
 #include "analyzer/alloc.h"
 #include "analyzer/units.h"
 
-#define NS_PER_S 1000000000ll
-#define DAY_NS   (86400 * NS_PER_S)
+#define MARKS_SHOWN 12
+#define NS_PER_S    1000000000ll
+#define DAY_NS      (86400 * NS_PER_S)
 
 struct moment_parts moment_split(const char *text)
 {
@@ -145,6 +146,24 @@ static const struct run_entry *choose_peak(const struct run_dir *run, char *note
 	return peak ? peak : largest;
 }
 
+/* "; its marks: a, b" of the labels there are, each once. */
+static void add_marks(struct strbuf *out, const struct run_dir *run)
+{
+	size_t i, k, n = 0;
+
+	for (i = 0; i < run->n_entries && n < MARKS_SHOWN; i++) {
+		const char *label = run->entries[i].label;
+
+		for (k = 0; k < i && strcmp(run->entries[k].label, label); k++)
+			;
+		if (!label[0] || k < i)
+			continue;
+		strbuf_add_text(out, n++ ? ", " : "; its marks: ");
+		strbuf_add_text(out, label);
+	}
+	strbuf_add_text(out, n ? "" : "; it has no marks");
+}
+
 static int choose_mark(const struct run_dir *run, const char *run_name, const char *mark,
 	const struct run_entry **entryp, char *note, size_t note_bytes, struct fail *f)
 {
@@ -159,9 +178,15 @@ static int choose_mark(const struct run_dir *run, const char *run_name, const ch
 	}
 	if (n > 1)
 		snprintf(note, note_bytes, "the last of %zu snapshots with this mark", n);
-	if (n == 0)
-		return fail_set(f, EXIT_CODE_INPUT, "no snapshot of '%s' has the mark '%s'",
-			run_name, mark);
+	if (n == 0) {
+		struct strbuf marks = { 0 };
+
+		add_marks(&marks, run);
+		fail_set(f, EXIT_CODE_INPUT, "no snapshot of '%s' has the mark '%s'%s", run_name,
+			mark, marks.data);
+		strbuf_deinit(&marks);
+		return -1;
+	}
 	return 0;
 }
 

@@ -102,6 +102,9 @@ struct state_header {
 	uint64_t samples;
 	uint64_t deaths;
 	uint64_t live_samples;
+	uint64_t live_bytes; /* sum of the weights of the live samples */
+	uint64_t peak_live_bytes;
+	uint64_t peak_ns; /* when that was, CLOCK_MONOTONIC */
 	uint64_t n_stacks;
 	uint64_t self_ns;
 	uint64_t losses[HEAPSPY_N_LOSSES];

@@ -2,13 +2,22 @@
 #include "heapspy/heapspy.h"
 #include "preload/atomics.h"
 #include "preload/compiler.h"
+#include "preload/lifecycle.h"
 #include "preload/process.h"
 #include "preload/thread_state.h"
 #include "preload/writer.h"
 
+/* A forked child has none before its first sample; who asks for something wants it now. */
+static struct state_header *state_or_make(void)
+{
+	if (!process_state())
+		lifecycle_make_state();
+	return process_state();
+}
+
 static int set_stopped(int stopped)
 {
-	struct state_header *state = process_state();
+	struct state_header *state = state_or_make();
 
 	if (!state)
 		return 0;
@@ -21,6 +30,7 @@ static int set_stopped(int stopped)
 
 HS_EXPORT int heapspy_snapshot_v1(const char *label)
 {
+	state_or_make();
 	return writer_snapshot(label);
 }
 

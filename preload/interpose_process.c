@@ -365,15 +365,19 @@ HS_EXPORT void *__deregister_frame_info(const void *table)
 	return real ? real(table) : NULL;
 }
 
+static void resolve_all(void)
+{
+	resolve_early();
+	interpose_cxx_resolve();
+}
+
 /*
  * Runs after the constructors of libraries that do not depend on us, and the
  * destructor before theirs: hooks work earlier than the one, later than the other.
  */
 __attribute__((constructor)) static void loaded(void)
 {
-	resolve_early();
-	interpose_cxx_resolve();
-	lifecycle_load();
+	lifecycle_load(resolve_all);
 }
 
 __attribute__((destructor)) static void unloaded(void)

@@ -231,20 +231,25 @@ void lifecycle_exit(void)
 	hs_store_release(&process_page.exit_progress, EXIT_DONE);
 }
 
-void lifecycle_load(void)
+void lifecycle_load(void (*resolve)(void))
 {
+	bool is_adopted = hs_thread.generation && hs_thread.generation == process_generation;
+	uint64_t gap = hs_thread.gap, left = hs_thread.left;
+	struct state_header *state;
 	uint8_t guard;
 
 	real_alloc_resolve();
 	clock_init();
 	log_init();
 	guard = thread_state_enter();
-	lifecycle_state_or_make();
-	/* What this thread allocated before there was a state does not count. */
-	if (hs_thread.generation != process_generation) {
-		hs_thread.gap = 0;
-		hs_thread.left = 0;
-	}
-	thread_state_leave(guard);
+	resolve();
+	state = lifecycle_state_or_make();
 	writer_after_load();
+	/* What was allocated for all this does not count, nor what came before there was a state.
+	 */
+	hs_thread.gap = is_adopted ? gap : 0;
+	hs_thread.left = is_adopted ? left : 0;
+	if (state)
+		hs_store_relaxed(&state->losses[HEAPSPY_LOSS_REENTRY], 0);
+	thread_state_leave(guard);
 }

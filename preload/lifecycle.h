@@ -31,8 +31,11 @@ bool lifecycle_is_passing_through(void);
 bool lifecycle_seccomp_coming(void);
 void lifecycle_seccomp_failed(void);
 
-/* The first act, at the latest: called by the library's constructor. */
-void lifecycle_load(void);
+/*
+ * The first act, at the latest: called by the library's constructor. resolve looks up what the
+ * hooks of other files forward to; what that allocates is not the program's.
+ */
+void lifecycle_load(void (*resolve)(void));
 
 /* The last act of the process: writes the exit snapshot, removes the state's name. */
 void lifecycle_exit(void);

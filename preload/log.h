@@ -29,4 +29,7 @@ void log_set_verbose(int on);
 /* Remembers what descriptor 2 is: lines go there and nowhere else. At load. */
 void log_init(void);
 
+/* The calling thread has none of the program's descriptors: its lines go the long way round. */
+void log_without_descriptors(void);
+
 #endif

@@ -97,11 +97,12 @@ static void die(struct state_header *state, const struct state_live_value *value
 {
 	uint64_t birth_ns = value->birth_level & 0xffffffffffffffull;
 	uint64_t age_ns = age_of(state, now_ns);
+	struct sample_weight weight =
+		thinning_weight(state, value, (unsigned)(value->birth_level >> 60));
 
-	site_stats_died(state, value->stack, age_ns > birth_ns ? age_ns - birth_ns : 0,
-		thinning_weight(state, value, (unsigned)(value->birth_level >> 60)));
+	site_stats_died(state, value->stack, age_ns > birth_ns ? age_ns - birth_ns : 0, weight);
+	site_stats_left(state, weight.bytes);
 	hs_add_relaxed(&state->deaths, 1);
-	hs_sub_relaxed(&state->live_samples, 1);
 }
 
 /* Takes the sample of block out of table and filter. */
@@ -185,7 +186,7 @@ static uint32_t sample(struct state_header *state, void *block, size_t size, uin
 	}
 	site_stats_allocated(state, value.stack, size, weight);
 	hs_add_relaxed(&state->samples, 1);
-	hs_add_relaxed(&state->live_samples, 1);
+	site_stats_joined(state, weight.bytes, now_ns);
 	tick(state, age_of(state, now_ns));
 	return flags;
 }
@@ -273,7 +274,9 @@ void recorder_reattach(void *block, const struct recorder_ticket *ticket)
 
 	if (ticket->held && state && !put_in(state, block, &ticket->value)) {
 		state_count_loss(state, HEAPSPY_LOSS_STATE_FULL);
-		hs_sub_relaxed(&state->live_samples, 1);
+		site_stats_left(state, thinning_weight(state, &ticket->value,
+					       (unsigned)(ticket->value.birth_level >> 60))
+					       .bytes);
 	}
 }
 

@@ -20,6 +20,26 @@ void site_stats_allocated(
 	hs_add_relaxed(&s->C, weight.count_1024);
 }
 
+void site_stats_joined(struct state_header *state, uint64_t weight_bytes, uint64_t now_ns)
+{
+	uint64_t live_bytes = hs_add_relaxed(&state->live_bytes, weight_bytes) + weight_bytes;
+	uint64_t peak_bytes = hs_load_relaxed(&state->peak_live_bytes);
+
+	hs_add_relaxed(&state->live_samples, 1);
+	/* Signed: the samples of one block may leave before they have joined. */
+	while ((int64_t)live_bytes > (int64_t)peak_bytes)
+		if (hs_cas_relaxed(&state->peak_live_bytes, &peak_bytes, live_bytes)) {
+			hs_store_relaxed(&state->peak_ns, now_ns);
+			break;
+		}
+}
+
+void site_stats_left(struct state_header *state, uint64_t weight_bytes)
+{
+	hs_sub_relaxed(&state->live_bytes, weight_bytes);
+	hs_sub_relaxed(&state->live_samples, 1);
+}
+
 /*
  * The extra record of a group, made at first need. Two threads may make two of
  * a group; readers add them up. NULL: no room.

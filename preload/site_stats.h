@@ -15,6 +15,13 @@
 void site_stats_allocated(
 	struct state_header *state, uint32_t stack, uint64_t size, struct sample_weight weight);
 
+/*
+ * The total of the weights of all live samples: a sample of these bytes has
+ * joined (now_ns: CLOCK_MONOTONIC, kept with a new peak), or has left.
+ */
+void site_stats_joined(struct state_header *state, uint64_t weight_bytes, uint64_t now_ns);
+void site_stats_left(struct state_header *state, uint64_t weight_bytes);
+
 /* A sample died lifetime_ns after its birth. */
 void site_stats_died(struct state_header *state, uint32_t stack, uint64_t lifetime_ns,
 	struct sample_weight weight);

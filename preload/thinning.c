@@ -51,11 +51,12 @@ static bool visit(struct state_header *state, struct state_live_value *value)
 	if (!sample_belongs(value->u, size_of(value),
 		    state->interval_bytes << birth_level_of(value), state->interval_bytes << to)) {
 		site_stats_thinned(state, value->stack, size_of(value), before, NULL);
-		hs_sub_relaxed(&state->live_samples, 1);
+		site_stats_left(state, before.bytes);
 		return false;
 	}
 	after = thinning_weight(state, value, to);
 	site_stats_thinned(state, value->stack, size_of(value), before, &after);
+	hs_add_relaxed(&state->live_bytes, after.bytes - before.bytes);
 	/* One word, so that a reader sees the old level or the new one. */
 	hs_store_relaxed(&value->birth_level,
 		(value->birth_level & 0x0fffffffffffffffull) | (uint64_t)to << 60);
@@ -65,7 +66,7 @@ static bool visit(struct state_header *state, struct state_live_value *value)
 /* A block freed while its sample was being visited: no lifetime is booked, it is only gone. */
 static void died(struct state_header *state, const struct state_live_value *value)
 {
-	hs_sub_relaxed(&state->live_samples, 1);
+	site_stats_left(state, thinning_weight(state, value, level_of(value)).bytes);
 	hs_add_relaxed(&state->deaths, 1);
 }
 

@@ -125,6 +125,19 @@ static void add_notes(struct strbuf *out, const struct diff_view *v)
 	}
 }
 
+/* When, and under which name if it has one. */
+static void add_time(struct strbuf *out, const struct snapshot *s)
+{
+	const char *label = snapshot_string(s, s->info.label);
+
+	units_add_clock(out, s->info.cut_ns);
+	if (!label[0])
+		return;
+	strbuf_add_text(out, " (");
+	strbuf_add_escaped(out, label, strlen(label));
+	strbuf_add_char(out, ')');
+}
+
 static void add_title(struct strbuf *out, const struct diff_view *v)
 {
 	const struct snapshot *a = v->a->snapshot, *b = v->b->snapshot;
@@ -132,16 +145,16 @@ static void add_title(struct strbuf *out, const struct diff_view *v)
 
 	add_process(out, a);
 	strbuf_add_text(out, "  ");
-	units_add_clock(out, a->info.cut_ns);
+	add_time(out, a);
 	strbuf_add_text(out, " -> ");
 	if (!c->same_process) {
 		add_process(out, b);
 		strbuf_add_text(out, "  ");
 	}
-	units_add_clock(out, b->info.cut_ns);
+	add_time(out, b);
 	if (v->third) {
 		strbuf_add_text(out, ", still live at ");
-		units_add_clock(out, v->third->snapshot->info.cut_ns);
+		add_time(out, v->third->snapshot);
 	}
 	strbuf_add_text(out, "   ");
 	input_add_interval(out, c->interval_bytes[1]);
@@ -456,8 +469,9 @@ static void add_hints(struct strbuf *out, const struct diff_view *v)
 		return;
 	first = &v->sites->sites[c->rows[0].group];
 	if (!v->third)
-		strbuf_add_text(
-			out, "\n\"Grew\" is not \"leaks\": what is kept later as well: --third C.");
+		strbuf_add_text(out,
+			"\n\"Grew\" is not \"leaks\". What was new and is still there at a later "
+			"moment C: --third C.");
 	if (v->options->by != SITES_BY_SITE && first->function[0]) {
 		strbuf_add_text(out, "\nStacks of one site: heapspy diff ");
 		strbuf_add_escaped(out, v->arguments, strlen(v->arguments));

@@ -67,6 +67,8 @@ static void add_info(struct json *j, const struct snapshot *s)
 	json_unsigned(j, "state_max_bytes", i->state_max_bytes);
 	json_unsigned(j, "rss_bytes", i->rss_bytes);
 	json_unsigned(j, "rss_peak_bytes", i->rss_peak_bytes);
+	json_unsigned(j, "peak_live_bytes", i->peak_live_bytes);
+	json_unsigned(j, "peak_ns", i->peak_ns);
 	json_text(j, "comm", snapshot_string(s, i->comm));
 	json_text(j, "exe", snapshot_string(s, i->exe));
 	json_text(j, "host", snapshot_string(s, i->host));

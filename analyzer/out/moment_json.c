@@ -30,6 +30,7 @@ void moment_add_json(struct json *j, const char *key, const struct input *in)
 	json_unsigned(j, "bytes_seen", s->info.bytes_seen);
 	json_unsigned(j, "rss_bytes", s->info.rss_bytes);
 	json_unsigned(j, "rss_peak_bytes", s->info.rss_peak_bytes);
+	json_unsigned(j, "peak_live_bytes", s->info.peak_live_bytes);
 	json_bool(j, "lower_bound", input_is_lower_bound(s, &n_lost));
 	json_unsigned(j, "lost_samples", n_lost);
 	json_object_end(j);

@@ -105,6 +105,10 @@ static void add_title(struct strbuf *out, const struct top_view *v)
 		strbuf_add_text(out, ", exact count ");
 		units_add_bytes(out, (double)s->info.bytes_seen);
 	}
+	if (!allocated && s->info.peak_live_bytes) {
+		strbuf_add_text(out, "   peak about ");
+		units_add_bytes(out, (double)s->info.peak_live_bytes);
+	}
 	if (s->info.rss_bytes) {
 		strbuf_add_text(out, "   RSS ");
 		units_add_bytes(out, (double)s->info.rss_bytes);
@@ -241,8 +245,10 @@ static void add_rss_hint(struct strbuf *out, const struct top_view *v)
 		return;
 	strbuf_add_text(out, "\nRSS is ");
 	units_add_bytes(out, rss);
-	strbuf_add_text(out, ": most of it is not from malloc as seen here (own arenas? "
-			     "PYTHONMALLOC=malloc, USE_ZEND_ALLOC=0)\n");
+	strbuf_add_text(out,
+		": most of it is not live malloc memory (freed but kept "
+		"by the allocator? own arenas? PYTHONMALLOC=malloc, "
+		"USE_ZEND_ALLOC=0)\n");
 }
 
 void top_text(const struct top_view *v, struct strbuf *out)

@@ -168,10 +168,11 @@ static int decode_info(const uint8_t *body, size_t bytes, const char *name,
 	struct heapspy_info *info, struct fail *f)
 {
 	/* Fields added later follow these; a file without them has 0 there. */
-	if (bytes < sizeof(*info))
-		return damaged(
-			name, f, "INFO has %zu bytes, expected at least %zu", bytes, sizeof(*info));
-	memcpy(info, body, sizeof(*info));
+	if (bytes < HEAPSPY_INFO_BYTES_MIN)
+		return damaged(name, f, "INFO has %zu bytes, expected at least %d", bytes,
+			HEAPSPY_INFO_BYTES_MIN);
+	memset(info, 0, sizeof(*info));
+	memcpy(info, body, bytes < sizeof(*info) ? bytes : sizeof(*info));
 	if (info->interval_bytes == 0 || info->interval_bytes > SAMPLE_INTERVAL_MAX ||
 		info->level > HEAPSPY_LEVEL_MAX || info->variance_unit_log2 > 78 ||
 		info->cut_ns > BIRTH_NS_MAX)

@@ -138,7 +138,12 @@ struct heapspy_info {
 	uint32_t front_malloc;    /* the object whose malloc stands before ours, */
 	uint32_t next_malloc;     /* and the object we forward to */
 	uint64_t losses[HEAPSPY_N_LOSSES];
+	/* Since the first release; 0 where a file ends before. */
+	uint64_t peak_live_bytes; /* largest estimate of the live bytes so far */
+	uint64_t peak_ns;         /* when that was, since start_ns */
 };
+
+#define HEAPSPY_INFO_BYTES_MIN 320 /* up to and including losses */
 
 /* heapspy_module.flags */
 #define HEAPSPY_MODULE_MAIN (1u << 0) /* the program itself */
@@ -202,6 +207,6 @@ _Static_assert(sizeof(struct heapspy_section) == 32, "format 1");
 _Static_assert(sizeof(struct heapspy_module) == 72, "format 1");
 _Static_assert(sizeof(struct heapspy_sample) == 32, "format 1");
 _Static_assert(sizeof(struct heapspy_tick) == 24, "format 1");
-_Static_assert(sizeof(struct heapspy_info) == 320, "format 1");
+_Static_assert(sizeof(struct heapspy_info) == 336, "format 1");
 
 #endif

@@ -79,8 +79,9 @@ static int take(const struct state_header *state, int only_ours, int is_parents,
 	ret = is_parents ? 0 : own_dir(state, base);
 	if (ret)
 		return ret < 0 ? ret : 0;
+	/* Milliseconds of uptime: short, and another one after an exec. */
 	if (log_format(base + n, SNAPSHOT_DIR_BYTES - n, "/%s.%u.%lu", state->comm, state->pid,
-		    state->start_id) >= SNAPSHOT_DIR_BYTES - n)
+		    state->start_ns / 1000000) >= SNAPSHOT_DIR_BYTES - n)
 		return -ENAMETOOLONG;
 	for (n++; base[n]; n++)
 		if (base[n] == '/')

@@ -459,6 +459,10 @@ static void end_info(struct output *out)
 	info->samples = hs_load_relaxed(&s->samples);
 	info->deaths = hs_load_relaxed(&s->deaths);
 	info->self_ns = hs_load_relaxed(&s->self_ns);
+	info->peak_live_bytes = hs_load_relaxed(&s->peak_live_bytes);
+	info->peak_ns = hs_load_relaxed(&s->peak_ns) - s->start_ns;
+	if (!info->peak_live_bytes)
+		info->peak_ns = 0;
 	info->state_bytes = hs_load_acquire(&s->committed_bytes);
 	for (i = 0; i < HEAPSPY_N_LOSSES; i++)
 		info->losses[i] = hs_load_relaxed(&s->losses[i]);

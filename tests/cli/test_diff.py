@@ -17,7 +17,7 @@ Live heap grew by 35.1 MiB (21.4..49.2), from 104 MiB to 139 MiB. RSS +20 MiB. 1
   = 35.1 MiB   sum of all sites
 """
 GOLDEN_HINTS = """
-"Grew" is not "leaks": what is kept later as well: --third C.
+"Grew" is not "leaks". What was new and is still there at a later moment C: --third C.
 Stacks of one site: heapspy diff run --by site --focus 'api\\+0x2010'
 """
 

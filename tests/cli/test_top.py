@@ -100,7 +100,7 @@ def test_not_interposed(heapspy, tmp_path):
 
 
 def test_memory_that_is_not_from_malloc(heapspy, tmp_path):
-    hint = ("\nRSS is 700 MiB: most of it is not from malloc as seen here (own arenas? "
+    hint = ("\nRSS is 700 MiB: most of it is not live malloc memory (freed but kept by the allocator? own arenas? "
             "PYTHONMALLOC=malloc, USE_ZEND_ALLOC=0)\n")
     scenario.write_run(tmp_path / "run", lambda s: s.info.update(rss_bytes=700 * MIB))
     assert heapspy("top", "run").out.endswith(hint)
