@@ -27,7 +27,7 @@ typedef int find_object_function(void *, struct dl_find_object *);
 static find_object_function *find_object;
 static struct cfi_section own_section;
 uintptr_t cfi_objects_own_lo, cfi_objects_own_hi;
-static uintptr_t main_lo, main_hi;
+static uintptr_t main_lo, main_hi, main_bias;
 
 /*
  * A registered table. state counts: odd while the fields are being written or
@@ -112,19 +112,22 @@ static void extent_of(const struct dl_phdr_info *info, uintptr_t *lop, uintptr_t
 static int visit_main(struct dl_phdr_info *info, size_t size, void *argument)
 {
 	extent_of(info, &main_lo, &main_hi);
+	main_bias = info->dlpi_addr;
 	return 1;
 }
 
 /*
  * _dl_find_object(), but with the whole of the main program where the loader
  * answers with one segment of it: when the kernel mapped it with holes (large
- * page sizes in the program headers).
+ * page sizes in the program headers). In the holes other objects may lie, which
+ * are known by their load address.
  */
 static bool locate(uintptr_t pc, struct dl_find_object *loaded)
 {
 	if (!find_object || find_object((void *)pc, loaded) != 0)
 		return false;
-	if ((uintptr_t)loaded->dlfo_map_start >= main_lo &&
+	if (loaded->dlfo_link_map->l_addr == main_bias &&
+		(uintptr_t)loaded->dlfo_map_start >= main_lo &&
 		(uintptr_t)loaded->dlfo_map_end <= main_hi) {
 		loaded->dlfo_map_start = (void *)main_lo;
 		loaded->dlfo_map_end = (void *)main_hi;

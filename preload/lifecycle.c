@@ -33,6 +33,7 @@
 #include "preload/state/state_map.h"
 #include "preload/thread_state.h"
 #include "preload/unwind.h"
+#include "preload/unwind_reference.h"
 #include "preload/writer.h"
 
 static struct process_facts facts;
@@ -69,6 +70,18 @@ static void complain(void *context, const char *name, const char *value, const c
 		log_verbose("%s: no such variable; ignored", name);
 }
 
+static enum unwind_mode unwind_mode(void)
+{
+	static const enum unwind_mode modes[] = {
+		[SETTINGS_CFI] = UNWIND_CFI,
+		[SETTINGS_FP] = UNWIND_FP,
+		[SETTINGS_LIBUNWIND] = UNWIND_LIBUNWIND,
+		[SETTINGS_COMPARE] = UNWIND_COMPARE,
+	};
+
+	return modes[process_settings.unwind];
+}
+
 /* Everything that is done once an image, but for the state. */
 static HS_COLD bool begin(void)
 {
@@ -93,7 +106,7 @@ static HS_COLD bool begin(void)
 		return false;
 	}
 	thread_state_init();
-	unwind_init(process_settings.unwind == SETTINGS_FP ? UNWIND_FP : UNWIND_CFI);
+	unwind_init(unwind_mode());
 	if (!unwind_cfi_available())
 		log_verbose("no _dl_find_object (glibc 2.35): stacks by frame pointers only");
 	return true;
@@ -175,11 +188,13 @@ bool lifecycle_seccomp_coming(void)
 		return false;
 	state_map_freeze(true);
 	writer_end_helper();
+	log_silence(true);
 	return true;
 }
 
 void lifecycle_seccomp_failed(void)
 {
+	log_silence(false);
 	state_map_freeze(false);
 	hs_store_release(&process_seccomp, 0);
 	writer_restart_helper();
@@ -221,6 +236,7 @@ void lifecycle_exit(void)
 		writer_wait_for_exit();
 		return;
 	}
+	unwind_reference_report();
 	if (writer_exit_is_leased(state)) {
 		stand_still(state);
 	} else {
@@ -244,6 +260,9 @@ void lifecycle_load(void (*resolve)(void))
 	guard = thread_state_enter();
 	resolve();
 	state = lifecycle_state_or_make();
+	/* Not in begin(), which may run inside a hook. */
+	if (begun == DONE)
+		unwind_reference_load(unwind_mode());
 	writer_after_load();
 	/* What was allocated for all this does not count, nor what came before there was a state.
 	 */

@@ -19,6 +19,7 @@ static unsigned lines;
 static dev_t stderr_device;
 static ino_t stderr_inode;
 static uint32_t bare_tid;
+static uint32_t silent;
 
 struct text {
 	char *out;
@@ -181,13 +182,21 @@ static int open_stderr(void)
 		SYS_open, "/proc/self/fd/2", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 }
 
+void log_silence(bool is_silent)
+{
+	hs_store_relaxed(&silent, is_silent);
+}
+
 static void write_line(const char *format, va_list ap)
 {
 	static const char prefix[] = "heapspy: ";
 	size_t n = sizeof(prefix) - 1;
-	int fd = open_stderr();
 	char line[320];
+	int fd;
 
+	if (hs_load_relaxed(&silent))
+		return;
+	fd = open_stderr();
 	if (fd < 0)
 		return;
 	__builtin_memcpy(line, prefix, n);

@@ -6,6 +6,7 @@
 #define HEAPSPY_LOG_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,9 @@ void log_line(const char *format, ...);
 void log_verbose(const char *format, ...);
 
 void log_set_verbose(int on);
+
+/* Nothing is written while silenced: a filter may make the system calls fatal. */
+void log_silence(bool is_silent);
 
 /* Remembers what descriptor 2 is: lines go there and nowhere else. At load. */
 void log_init(void);

@@ -105,6 +105,19 @@ void stack_range_open(struct stack_range *range, struct stack_known *known, uint
 		*range = (struct stack_range){ .lo = lo, .hi = top, .span = top - lo - 7 };
 }
 
+bool stack_range_has_room(struct stack_known *known, uintptr_t sp, unsigned bytes)
+{
+	struct stack_range range;
+
+	stack_range_open(&range, known, sp);
+	if (range.foreign)
+		return false;
+	if (thread_pointer() == main_thread_pointer)
+		return true;
+	stack_range_open(&range, known, sp - bytes);
+	return !range.foreign;
+}
+
 STACK_RANGE_NO_ASAN bool stack_range_load_foreign(
 	struct stack_range *range, uintptr_t address, uint64_t *valuep)
 {

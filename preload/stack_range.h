@@ -57,6 +57,13 @@ void stack_range_init(void);
 void stack_range_open(struct stack_range *range, struct stack_known *known, uintptr_t lo);
 
 /*
+ * Is sp on the thread's own stack, with that many bytes of it left below? The
+ * main thread's grows, and is taken to have them. known: the calling thread's.
+ * System calls: for each page the first time.
+ */
+bool stack_range_has_room(struct stack_known *known, uintptr_t sp, unsigned bytes);
+
+/*
  * The walk has come to a frame whose sp is this, higher than before: what its
  * callees had is dead to it. Nothing on a foreign stack, which has no bounds.
  */

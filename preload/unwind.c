@@ -11,6 +11,8 @@
 #include "preload/compiler.h"
 #include "preload/unwind.h"
 #include "preload/unwind_guess.h"
+#include "preload/unwind_reference.h"
+#include "preload/unwind_registers.h"
 #include "preload/unwind_slow.h"
 
 #define OWN_FRAMES_MAX 32
@@ -19,7 +21,7 @@
 
 #define WORD_MODULE_MASK ((uint64_t)HEAPSPY_MODULE_SERIAL_MAX << 48)
 
-/* Written by unwind_init() before the first walk. */
+/* How our own walk goes: OFF, CFI, FP. Written by unwind_init() before the first one. */
 static enum unwind_mode mode;
 
 /* Where a walk is. */
@@ -54,7 +56,7 @@ void unwind_init(enum unwind_mode wanted)
 {
 	stack_range_init();
 	cfi_rows_init();
-	mode = wanted;
+	mode = wanted == UNWIND_FP ? UNWIND_FP : UNWIND_CFI;
 }
 
 bool unwind_cfi_available(void)
@@ -421,31 +423,6 @@ static bool walk_fast(struct walk *walk, unsigned *n_framesp)
 	return true;
 }
 
-/*
- * The registers at one instruction of the function this is inlined in, whose
- * own frame information leads from there to its caller.
- */
-static inline __attribute__((always_inline)) void read_registers(uint64_t *registers)
-{
-	uint64_t pc;
-
-	__asm__ volatile("movq %%rbx, %c2(%1)\n\t"
-			 "movq %%rbp, %c3(%1)\n\t"
-			 "movq %%rsp, %c4(%1)\n\t"
-			 "movq %%r12, %c5(%1)\n\t"
-			 "movq %%r13, %c6(%1)\n\t"
-			 "movq %%r14, %c7(%1)\n\t"
-			 "movq %%r15, %c8(%1)\n\t"
-			 "leaq 0f(%%rip), %0\n\t"
-			 "movq %0, %c9(%1)\n"
-			 "0:"
-			 : "=&r"(pc)
-			 : "r"(registers), "i"(CFI_RBX * 8), "i"(CFI_RBP * 8), "i"(CFI_RSP * 8),
-			 "i"(CFI_R12 * 8), "i"(CFI_R13 * 8), "i"(CFI_R14 * 8), "i"(CFI_R15 * 8),
-			 "i"(CFI_RIP * 8)
-			 : "memory");
-}
-
 static __attribute__((noinline)) unsigned walk_from_registers(struct unwind_scratch *scratch,
 	unsigned depth_max, bool slow, uint32_t *flagsp, unsigned *approx_fromp)
 {
@@ -472,6 +449,26 @@ static __attribute__((noinline)) unsigned walk_from_registers(struct unwind_scra
 	return n_frames;
 }
 
+/* The stack by libunwind, or our own, to be compared with it. */
+static HS_COLD unsigned walk_with_reference(struct unwind_scratch *scratch, unsigned depth_max,
+	uint32_t *flagsp, unsigned *approx_fromp)
+{
+	uint64_t registers[CFI_N_REGISTERS];
+	unsigned n_frames;
+
+	if (depth_max > UNWIND_DEPTH_MAX)
+		depth_max = UNWIND_DEPTH_MAX;
+	memcpy(registers, scratch->registers, sizeof(registers));
+	if (unwind_reference_mode == UNWIND_LIBUNWIND &&
+		unwind_reference_capture(
+			scratch, registers, depth_max, flagsp, approx_fromp, &n_frames))
+		return n_frames;
+	n_frames = walk_from_registers(scratch, depth_max, false, flagsp, approx_fromp);
+	if (unwind_reference_mode == UNWIND_COMPARE)
+		unwind_reference_compare(scratch, registers, depth_max, n_frames);
+	return n_frames;
+}
+
 /*
  * Not inlined, and not left by a jump into what it calls: the frame that the
  * registers describe has to be there during the walk.
@@ -481,8 +478,11 @@ __attribute__((noinline)) unsigned unwind_capture(struct unwind_scratch *scratch
 {
 	unsigned n_frames;
 
-	read_registers(scratch->registers);
-	n_frames = walk_from_registers(scratch, depth_max, false, flagsp, approx_fromp);
+	unwind_registers_read(scratch->registers);
+	if (HS_LIKELY(hs_load_acquire(&unwind_reference_mode) == UNWIND_OFF))
+		n_frames = walk_from_registers(scratch, depth_max, false, flagsp, approx_fromp);
+	else
+		n_frames = walk_with_reference(scratch, depth_max, flagsp, approx_fromp);
 	__asm__ volatile("" : "+r"(n_frames));
 	return n_frames;
 }
@@ -492,7 +492,7 @@ __attribute__((noinline)) unsigned unwind_capture_slow(struct unwind_scratch *sc
 {
 	unsigned n_frames;
 
-	read_registers(scratch->registers);
+	unwind_registers_read(scratch->registers);
 	n_frames = walk_from_registers(scratch, depth_max, true, flagsp, approx_fromp);
 	__asm__ volatile("" : "+r"(n_frames));
 	return n_frames;

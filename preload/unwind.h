@@ -26,7 +26,9 @@
 enum unwind_mode {
 	UNWIND_OFF, /* before unwind_init(): every stack is empty */
 	UNWIND_CFI,
-	UNWIND_FP, /* by frame pointers alone, from the first frame on */
+	UNWIND_FP,        /* by frame pointers alone, from the first frame on */
+	UNWIND_LIBUNWIND, /* by libunwind, once unwind_reference_load() has had it */
+	UNWIND_COMPARE,   /* as UNWIND_CFI, and each stack compared with libunwind's */
 };
 
 /* Space for one walk at the limit, and beside it some of the stack before. */

@@ -24,6 +24,23 @@ unsigned modules_serial(const struct dl_find_object *object)
 	return module_answer;
 }
 
+/* In place of the loader's function when set; what cfi_objects.c asks comes here. */
+static const struct dl_find_object *loader_answer;
+
+int _dl_find_object(void *pc, struct dl_find_object *result)
+{
+	static int (*real)(void *, struct dl_find_object *);
+
+	if (loader_answer) {
+		*result = *loader_answer;
+		return 0;
+	}
+	if (!real)
+		real = (int (*)(void *, struct dl_find_object *))dlsym(
+			RTLD_NEXT, "_dl_find_object");
+	return real(pc, result);
+}
+
 /* Hand-made tables. */
 
 struct table {
@@ -573,6 +590,40 @@ static void test_after_call(void)
 	CHECK(!cfi_objects_after_call((uintptr_t)&module_answer, &in_object) && in_object);
 }
 
+/*
+ * The kernel may map the main program with holes, and the loader then knows one
+ * segment of it. Another object may lie in a hole: it is not the program's.
+ */
+static void test_objects_within_the_program(void)
+{
+	struct dl_find_object program = { 0 }, segment, other;
+	struct link_map other_map = { 0 };
+	struct cfi_object object;
+	uintptr_t lo, hi;
+
+	assert(_dl_find_object((void *)test_objects_within_the_program, &program) == 0);
+	lo = (uintptr_t)program.dlfo_map_start;
+	hi = (uintptr_t)program.dlfo_map_end;
+	assert(hi - lo > 3 * 4096);
+
+	segment = program;
+	segment.dlfo_map_start = (void *)(lo + 4096);
+	loader_answer = &segment;
+	CHECK(cfi_objects_find(lo + 4096, &object));
+	CHECK((uintptr_t)object.loaded.dlfo_map_start == lo);
+	CHECK((uintptr_t)object.loaded.dlfo_map_end >= (uintptr_t)&loader_answer);
+
+	other_map.l_addr = lo + 4096;
+	other = segment;
+	other.dlfo_map_end = (void *)(lo + 2 * 4096);
+	other.dlfo_link_map = &other_map;
+	loader_answer = &other;
+	CHECK(cfi_objects_find(lo + 4096, &object));
+	CHECK(object.loaded.dlfo_map_start == other.dlfo_map_start);
+	CHECK(object.loaded.dlfo_map_end == other.dlfo_map_end);
+	loader_answer = NULL;
+}
+
 static void test_many_registered_tables(void)
 {
 	static struct table tables[CFI_TABLES_MAX + 1];
@@ -606,6 +657,7 @@ int main(void)
 	TAP_RUN(test_cache_and_generations);
 	TAP_RUN(test_torn_entries);
 	TAP_RUN(test_after_call);
+	TAP_RUN(test_objects_within_the_program);
 	TAP_RUN(test_many_registered_tables);
 	return tap_done();
 }
