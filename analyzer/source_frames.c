@@ -1,14 +1,27 @@
 /*
- * source_frames.c - owns the way from addresses to named frames. Reading debug
- * information is symbols/'s; which frames name a row is sites.c's.
+ * source_frames.c - owns the way from addresses to named frames, and what of
+ * the user's surroundings helps on it. Reading debug information and perf maps
+ * is symbols/'s; which frames name a row is sites.c's.
  */
 #include "analyzer/source_frames.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "analyzer/alloc.h"
+#include "analyzer/symbols/cache_dir.h"
+#include "analyzer/symbols_progress.h"
+
+/* Whether debug files may come from the network; the command says so once. */
+static bool may_use_debuginfod = true;
+
+void source_frames_allow_debuginfod(bool allowed)
+{
+	may_use_debuginfod = allowed;
+}
 
 /* Gives every distinct address of the wanted stacks a number. */
 static void number_addresses(
@@ -42,6 +55,29 @@ static void number_addresses(
 	content_index_deinit(&index);
 	sf->n_addresses = n;
 	*distinctp = distinct;
+}
+
+static struct process_id process_of(const struct snapshot *s)
+{
+	struct process_id id = { .pid = s->info.pid, .start_ticks = s->info.start_ticks };
+
+	memcpy(id.boot_id, s->info.boot_id, sizeof(id.boot_id));
+	return id;
+}
+
+/* All that may be asked besides the files in their places. Without memory, or a home: without. */
+static void set_up_symbols(struct symbols *symbols, const struct profile *p)
+{
+	char *cache_path = cache_dir_default_path();
+
+	for (unsigned i = 0; i < p->n_moments; i++) {
+		struct process_id id = process_of(p->moments[i].snapshot);
+
+		symbols_add_process(symbols, &id);
+	}
+	symbols_allow_debuginfod(symbols, may_use_debuginfod);
+	symbols_set_cache(symbols, cache_path, 0);
+	free(cache_path);
 }
 
 static int add_module(struct source_frames *sf, uint32_t module)
@@ -111,6 +147,97 @@ static bool is_hidden(const struct source_frames *sf, struct hidden_cache *cache
 		module == PROFILE_NO_MODULE ? NULL : sf->profile->modules[module].path);
 	content_index_add(&cache->index, hash, cache->n_entries++);
 	return entry->hidden;
+}
+
+/* Whose file the snapshot is: mostly the user that its process ran as. */
+static uid_t owner_of(const struct snapshot *s)
+{
+	struct stat status;
+
+	return stat(s->path, &status) == 0 ? status.st_uid : geteuid();
+}
+
+/* The perf map of each moment's process; moments of one process share theirs. */
+static void open_perf_maps(struct source_frames *sf)
+{
+	const struct profile *p = sf->profile;
+
+	for (unsigned i = 0; i < p->n_moments; i++) {
+		const struct snapshot *s = p->moments[i].snapshot;
+		struct process_id id = process_of(s);
+		unsigned same = 0;
+
+		while (same < i && p->moments[same].snapshot->info.start_id != s->info.start_id)
+			same++;
+		sf->perf_map_of[i] = same;
+		if (same == i)
+			sf->perf_maps[i] = perf_map_open(&id, s->info.start_wall_ns, owner_of(s));
+	}
+}
+
+/* By address: bit i set where a stack of moment i holds it. */
+static uint8_t *moments_of_addresses(const struct source_frames *sf)
+{
+	const struct profile *p = sf->profile;
+	uint8_t *moments = alloc_array(sf->n_addresses, sizeof(*moments));
+
+	for (unsigned m = 0; m < p->n_moments; m++) {
+		for (size_t i = 0; i < p->moments[m].snapshot->n_stacks; i++) {
+			const struct profile_stack *stack = &p->stacks[p->moments[m].stack_of[i]];
+
+			for (uint32_t j = 0; j < stack->n_frames; j++) {
+				uint32_t address = sf->address_of[stack->first_frame + j];
+
+				if (address != SOURCE_FRAMES_NONE)
+					moments[address] |= (uint8_t)(1u << m);
+			}
+		}
+	}
+	return moments;
+}
+
+/*
+ * The name of code in no module. The same address may be another function in another process:
+ * where they do not agree it has none.
+ */
+static const char *perf_name(const struct source_frames *sf, unsigned moments, uint64_t pc)
+{
+	const char *found = NULL;
+
+	for (unsigned m = 0; moments >> m; m++) {
+		const struct perf_map *map = sf->perf_maps[sf->perf_map_of[m]];
+		const char *name;
+
+		if (!(moments >> m & 1))
+			continue;
+		name = map ? perf_map_find(map, pc) : NULL;
+		if (!name || (found && strcmp(found, name)))
+			return NULL;
+		found = name;
+	}
+	return found;
+}
+
+static void name_plain_addresses(struct source_frames *sf, const struct profile_frame *distinct)
+{
+	uint8_t *moments = NULL;
+	size_t i;
+
+	for (i = 0; i < sf->n_addresses; i++) {
+		struct source_address *address = &sf->addresses[i];
+		const char *name;
+
+		if (distinct[i].module != PROFILE_NO_MODULE)
+			continue;
+		if (!moments) {
+			open_perf_maps(sf);
+			moments = moments_of_addresses(sf);
+		}
+		name = perf_name(sf, moments[i], distinct[i].vaddr);
+		if (name)
+			address->plain.function = name;
+	}
+	free(moments);
 }
 
 static void look_up(struct source_frames *sf, const struct profile_frame *distinct)
@@ -186,8 +313,8 @@ static void mark_hidden(struct source_frames *sf, const bool *wanted)
 	free(cache.entries);
 }
 
-int source_frames_init(struct source_frames *sf, const struct profile *p, const char *hide,
-	const bool *wanted, struct fail *f)
+int source_frames_init_shared(struct source_frames *sf, const struct profile *p, const char *hide,
+	const bool *wanted, struct symbols *symbols, struct fail *f)
 {
 	struct profile_frame *distinct = NULL;
 	char error[200];
@@ -196,18 +323,16 @@ int source_frames_init(struct source_frames *sf, const struct profile *p, const 
 
 	memset(sf, 0, sizeof(*sf));
 	sf->profile = p;
+	sf->symbols = symbols;
+	sf->symbols_are_shared = true;
 	sf->fold = fold_new(hide, error, sizeof(error));
 	if (!sf->fold)
 		return fail_set(f, EXIT_CODE_USAGE, "--hide: %s", error);
 	sf->fold_by_offset = hide && strcmp(hide, "none");
-	sf->symbols = symbols_new();
-	if (!sf->symbols) {
-		fold_free(sf->fold);
-		return fail_set(f, EXIT_CODE_OTHER, "out of memory for symbols");
-	}
 	sf->module_handles = alloc_array(p->n_modules, sizeof(*sf->module_handles));
 	for (i = 0; i < p->n_modules; i++)
 		sf->module_handles[i] = -1;
+	set_up_symbols(sf->symbols, p);
 	sf->address_of = alloc_array(p->n_frames, sizeof(*sf->address_of));
 	for (i = 0; i < p->n_frames; i++)
 		sf->address_of[i] = SOURCE_FRAMES_NONE;
@@ -216,6 +341,7 @@ int source_frames_init(struct source_frames *sf, const struct profile *p, const 
 	rc = resolve(sf, distinct);
 	if (rc == 0) {
 		look_up(sf, distinct);
+		name_plain_addresses(sf, distinct);
 		mark_hidden(sf, wanted);
 	} else {
 		fail_set(f, EXIT_CODE_OTHER, "out of memory for symbols");
@@ -224,6 +350,28 @@ int source_frames_init(struct source_frames *sf, const struct profile *p, const 
 	if (rc < 0)
 		source_frames_deinit(sf);
 	return rc < 0 ? -1 : 0;
+}
+
+int source_frames_init(struct source_frames *sf, const struct profile *p, const char *hide,
+	const bool *wanted, struct fail *f)
+{
+	struct symbols *symbols = symbols_new();
+	struct symbols_progress progress;
+	int rc;
+
+	if (!symbols)
+		return fail_set(f, EXIT_CODE_OTHER, "out of memory for symbols");
+	symbols_progress_begin(&progress, STDERR_FILENO);
+	symbols_set_progress(symbols, symbols_progress_show, &progress);
+	rc = source_frames_init_shared(sf, p, hide, wanted, symbols, f);
+	symbols_progress_end(&progress);
+	symbols_set_progress(symbols, NULL, NULL);
+	if (rc < 0) {
+		symbols_free(symbols);
+		return -1;
+	}
+	sf->symbols_are_shared = false;
+	return 0;
 }
 
 const struct source_address *source_frames_naming(const struct source_frames *sf,
@@ -278,7 +426,10 @@ const struct symbol_frame *source_frames_caller(
 
 void source_frames_deinit(struct source_frames *sf)
 {
-	symbols_free(sf->symbols);
+	if (!sf->symbols_are_shared)
+		symbols_free(sf->symbols);
+	for (unsigned i = 0; i < PROFILE_MOMENTS_MAX; i++)
+		perf_map_free(sf->perf_maps[i]);
 	fold_free(sf->fold);
 	free(sf->module_handles);
 	free(sf->address_of);

@@ -15,6 +15,7 @@
 #include "analyzer/content_index.h"
 #include "analyzer/profile.h"
 #include "analyzer/symbols/fold.h"
+#include "analyzer/symbols/perf_map.h"
 #include "analyzer/symbols/symbols.h"
 
 #define SOURCE_FRAMES_NONE    UINT32_MAX
@@ -39,20 +40,39 @@ struct source_address {
 struct source_frames {
 	const struct profile *profile;
 	struct symbols *symbols;
-	int *module_handles; /* by profile module: handle in symbols; -1 not asked */
+	bool symbols_are_shared; /* of the caller, who frees them */
+	int *module_handles;     /* by profile module: handle in symbols; -1 not asked */
 	struct source_address *addresses;
 	size_t n_addresses;
 	uint32_t *address_of; /* by profile frame: index into addresses, or NONE */
 	struct fold *fold;
 	bool fold_by_offset; /* a pattern of the user's may match "module+0xoffset" */
+	/* By moment; opened when an address lies in no module. NULL: there is none. */
+	struct perf_map *perf_maps[PROFILE_MOMENTS_MAX];
+	unsigned perf_map_of[PROFILE_MOMENTS_MAX]; /* by moment: index into perf_maps */
 };
 
 /*
+ * Whether missing debug files may be fetched by debuginfod from now on, which DEBUGINFOD_URLS
+ * asks for; they may at first. For --debuginfod=off.
+ */
+void source_frames_allow_debuginfod(bool allowed);
+
+/*
  * Names the frames of the stacks that are set in wanted (by stack index). hide is that of
- * fold_new(). Returns -1 with f filled when it is no regular expression or out of memory.
+ * fold_new(). Names are remembered in the user's cache (symbols/cache_dir.h), and a line of
+ * progress is on a terminal's standard error meanwhile. Returns -1 with f filled when hide is no
+ * regular expression or out of memory.
  */
 int source_frames_init(struct source_frames *sf, const struct profile *p, const char *hide,
 	const bool *wanted, struct fail *f);
+
+/*
+ * The same with names kept in symbols, which outlive sf: what they know already is not
+ * resolved again. Shows no progress but that of symbols.
+ */
+int source_frames_init_shared(struct source_frames *sf, const struct profile *p, const char *hide,
+	const bool *wanted, struct symbols *symbols, struct fail *f);
 
 void source_frames_deinit(struct source_frames *sf);
 

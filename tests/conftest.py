@@ -1,4 +1,5 @@
 """Lets every suite import tests/hspy.py, and gives each test a state directory of its own."""
+import atexit
 import os
 import shutil
 import sys
@@ -7,6 +8,9 @@ import tempfile
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+# Names that heapspy remembers: not among the user's.
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="heapspy-tests-cache.")
+atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -31,13 +31,49 @@ static void append(const char *piece, size_t piece_bytes, void *opaque)
 
 	if (piece_bytes >= sizeof(text->bytes) - text->length)
 		longjmp(text->too_long, 1);
-	memcpy(text->bytes + text->length, piece, piece_bytes);
+	/* An empty piece may have no address. */
+	if (piece_bytes)
+		memcpy(text->bytes + text->length, piece, piece_bytes);
 	text->length += piece_bytes;
+}
+
+/*
+ * D's demangler cannot be stopped at all. Each back reference repeats at most
+ * what came before it, so their number and the length bound its output.
+ */
+enum { D_MAX_BYTES = 1024, D_MAX_REFERENCES = 12 };
+
+static bool is_d(const char *name)
+{
+	return name[0] == '_' && name[1] == 'D' &&
+	       ((name[2] >= '0' && name[2] <= '9') || strcmp(name, "_Dmain") == 0);
 }
 
 bool demangle_is_mangled(const char *name)
 {
-	return name[0] == '_' && (name[1] == 'Z' || name[1] == 'R');
+	return name[0] == '_' && (name[1] == 'Z' || name[1] == 'R' || is_d(name));
+}
+
+/* From malloc, or NULL. */
+static char *demangle_d(const char *name)
+{
+	unsigned n_references = 0;
+
+	for (const char *p = name; *p; p++) {
+		n_references += *p == 'Q';
+		if (p - name > D_MAX_BYTES || n_references > D_MAX_REFERENCES)
+			return NULL;
+	}
+	return dlang_demangle(name, DMGL_PARAMS | DMGL_DLANG);
+}
+
+static const char *name_of_d(struct intern *pool, const char *name)
+{
+	char *text = demangle_d(name);
+	const char *result = text && text[0] ? intern_string(pool, text) : NULL;
+
+	free(text);
+	return result ? result : name;
 }
 
 /* True with the text in text->bytes, terminated. */
@@ -71,6 +107,8 @@ const char *demangle_name(struct intern *pool, const char *name)
 	entry->demangled = entry->text;
 	if (!demangle_is_mangled(name) || strlen(name) > MANGLED_MAX_BYTES)
 		return entry->demangled;
+	if (is_d(name))
+		return entry->demangled = name_of_d(pool, entry->text);
 	text = malloc(sizeof(*text));
 	if (!text)
 		return entry->demangled;

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/symbols/debug_file.h"
 #include "analyzer/symbols/die_name.h"
 #include "analyzer/symbols/line_names.h"
 #include "analyzer/symbols/symbols_backend.h"
@@ -267,6 +268,7 @@ static bool all_addresses(const struct symbols_job *job, struct subset *all)
 static void walk_units(struct walk *walk, Dwarf *dwarf, const struct subset *all, bool with_ranges)
 {
 	Dwarf_CU *unit = NULL;
+	size_t n_done = 0;
 	uint8_t type;
 
 	while (step(walk) &&
@@ -281,12 +283,23 @@ static void walk_units(struct walk *walk, Dwarf *dwarf, const struct subset *all
 			walk_unit(walk, &inside, has_dies);
 		else if (!has_ranges && !with_ranges && has_dies && any_unnamed(walk, all))
 			walk_unit(walk, all, has_dies);
+		n_done += inside.n;
+		if (walk->job->progress && inside.n)
+			walk->job->progress(walk->job, n_done);
 		free(inside.list);
 	}
 }
 
+/* Whether there is anything to walk: not so when libelf cannot unpack the sections. */
+static bool has_units(Dwarf *dwarf)
+{
+	Dwarf_CU *unit = NULL;
+
+	return dwarf_get_units(dwarf, NULL, &unit, NULL, NULL, NULL, NULL) == 0;
+}
+
 bool dwarf_names_resolve(
-	struct symbols_job *job, Elf *elf, uint64_t text_start, uint64_t file_bytes)
+	struct symbols_job *job, const struct debug_file *file, uint64_t text_start)
 {
 	struct walk walk = { .job = job, .text_start = text_start, .names = { .pool = job->pool } };
 	struct subset all;
@@ -294,10 +307,13 @@ bool dwarf_names_resolve(
 
 	if (job->n_addresses > UINT32_MAX)
 		return false;
-	dwarf = dwarf_begin_elf(elf, DWARF_C_READ, NULL);
-	if (!dwarf)
+	dwarf = dwarf_begin_elf(file->elf, DWARF_C_READ, NULL);
+	if (!dwarf || !has_units(dwarf)) {
+		dwarf_end(dwarf);
 		return false;
-	if (__builtin_mul_overflow(file_bytes, STEPS_PER_BYTE, &walk.steps_left) ||
+	}
+	debug_file_drop_pages(file);
+	if (__builtin_mul_overflow(file->size_bytes, STEPS_PER_BYTE, &walk.steps_left) ||
 		__builtin_add_overflow(walk.steps_left, STEPS_BASE, &walk.steps_left))
 		walk.steps_left = UINT64_MAX;
 	walk.names.steps_left = walk.steps_left;

@@ -10,13 +10,15 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct intern;
 
-/* One distinct string. demangled belongs to demangle.c: NULL until asked for. */
+/* One distinct string. demangled belongs to demangle.c, number to names_cache.c: unset at first. */
 struct interned {
 	const char *text;
 	const char *demangled;
+	uint32_t number;
 };
 
 /* Returns NULL when out of memory. */

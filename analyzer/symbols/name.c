@@ -290,6 +290,16 @@ static void shorten(struct shortener *to, const char *full)
 	to->length = name_without_clone(to->out, to->length);
 }
 
+/* "LazyCompile:*grow server.js:12:3": a word of the run time's, and a name in its own style. */
+static bool is_of_runtime(const char *full)
+{
+	const char *p = full;
+
+	while (is_word(*p))
+		p++;
+	return p > full && p[0] == ':' && p[1] && p[1] != ':';
+}
+
 static char *make(const char *full, bool template_marks)
 {
 	struct shortener to = { .template_marks = template_marks };
@@ -297,7 +307,8 @@ static char *make(const char *full, bool template_marks)
 	to.out = malloc(strlen(full) + 1);
 	if (!to.out)
 		return NULL;
-	shorten(&to, full);
+	if (!is_of_runtime(full))
+		shorten(&to, full);
 	if (to.length == 0)
 		put(&to, full, strlen(full));
 	to.out[to.length] = '\0';

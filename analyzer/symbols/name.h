@@ -12,7 +12,8 @@
  * inline namespaces std::__cxx11 and std::__1 are dropped; template arguments
  * become <>. Scopes stay. "std::vector<int, std::allocator<int> >::push_back(
  * int const&)" becomes "std::vector<>::push_back". What makes no sense as a
- * C++ or Rust name stays as it is.
+ * C++, Rust or D name stays as it is, as does what a run time has made up,
+ * "LazyCompile:*grow server.js:12:3".
  *
  * full: any string. Returns a string from malloc(), never longer than full;
  * NULL when out of memory.

@@ -11,14 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/symbols/cache_dir.h"
 #include "analyzer/symbols/intern.h"
+#include "analyzer/symbols/places.h"
 #include "analyzer/symbols/symbols_backend.h"
-
-/*
- * Deeper inlining than this is a damaged file; gcc's own limits keep it near
- * 100 in the most template-ridden code.
- */
-enum { LEVELS_MAX = 256 };
 
 struct resolved {
 	uint64_t vaddr;
@@ -40,7 +36,12 @@ struct module {
 
 struct symbols {
 	struct intern *pool;
-	const char *debug_root;
+	struct places places;
+	const char *cache_path; /* NULL: off */
+	uint64_t cache_max_bytes;
+	symbols_progress_fn progress;
+	void *progress_data;
+	size_t n_wanted, n_done; /* addresses of the resolve at work, for progress */
 	struct module *modules;
 	unsigned n_modules, n_allocated;
 };
@@ -59,7 +60,7 @@ struct symbols *symbols_new(void)
 		free(symbols);
 		return NULL;
 	}
-	symbols->debug_root = "/usr/lib/debug";
+	symbols->places.debug_root = "/usr/lib/debug";
 	return symbols;
 }
 
@@ -70,6 +71,7 @@ void symbols_free(struct symbols *symbols)
 	for (unsigned i = 0; i < symbols->n_modules; i++)
 		free(symbols->modules[i].entries);
 	free(symbols->modules);
+	places_deinit(&symbols->places);
 	intern_free(symbols->pool);
 	free(symbols);
 }
@@ -80,8 +82,35 @@ int symbols_set_debug_root(struct symbols *symbols, const char *root)
 
 	if (!copy)
 		return -ENOMEM;
-	symbols->debug_root = copy;
+	symbols->places.debug_root = copy;
 	return 0;
+}
+
+void symbols_add_process(struct symbols *symbols, const struct process_id *id)
+{
+	places_add_process(&symbols->places, id);
+}
+
+void symbols_allow_debuginfod(struct symbols *symbols, bool allowed)
+{
+	symbols->places.debuginfod = allowed;
+}
+
+int symbols_set_cache(struct symbols *symbols, const char *path, uint64_t max_bytes)
+{
+	const char *copy = path ? intern_string(symbols->pool, path) : NULL;
+
+	if (path && !copy)
+		return -ENOMEM;
+	symbols->cache_path = copy;
+	symbols->cache_max_bytes = max_bytes ? max_bytes : CACHE_DIR_MAX_BYTES;
+	return 0;
+}
+
+void symbols_set_progress(struct symbols *symbols, symbols_progress_fn progress, void *data)
+{
+	symbols->progress = progress;
+	symbols->progress_data = data;
 }
 
 /* The last component, without the kernel's mark of a file that has been replaced. */
@@ -218,7 +247,7 @@ bool symbols_address_push(struct symbols_address *address, const struct symbols_
 		unsigned n = address->n_levels ? 2 * address->n_levels : 1;
 		struct symbols_level *grown;
 
-		if (n > LEVELS_MAX)
+		if (n > SYMBOLS_LEVELS_MAX)
 			return false;
 		grown = reallocarray(address->levels, n, sizeof(*grown));
 		if (!grown)
@@ -284,18 +313,38 @@ static void keep_frames(struct symbols *symbols, const struct module *module,
 	entry->frames = frames;
 }
 
+static size_t count_new(const struct module *module)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < module->n_entries; i++)
+		n += module->entries[i].frames == NULL;
+	return n;
+}
+
+static void report_progress(struct symbols_job *job, size_t n_done)
+{
+	const struct symbols *symbols = job->progress_data;
+
+	if (symbols->progress)
+		symbols->progress(symbols->progress_data, job->module.path,
+			symbols->n_done + n_done, symbols->n_wanted);
+}
+
 static int resolve_module(struct symbols *symbols, struct module *module)
 {
 	struct symbols_job job = {
 		.pool = symbols->pool,
-		.debug_root = symbols->debug_root,
+		.places = &symbols->places,
+		.cache_path = symbols->cache_path,
+		.cache_max_bytes = symbols->cache_max_bytes,
 		.module = { module->path, module->build_id, module->build_id_len },
+		.n_addresses = count_new(module),
+		.progress = report_progress,
+		.progress_data = symbols,
 	};
 	size_t next = 0;
 
-	sort_requests(module);
-	for (size_t i = 0; i < module->n_entries; i++)
-		job.n_addresses += module->entries[i].frames == NULL;
 	if (job.n_addresses == 0)
 		return 0;
 	job.addresses = calloc(job.n_addresses, sizeof(*job.addresses));
@@ -305,7 +354,9 @@ static int resolve_module(struct symbols *symbols, struct module *module)
 		if (!module->entries[i].frames)
 			job.addresses[next++].vaddr = module->entries[i].vaddr;
 	}
+	report_progress(&job, 0);
 	symbols_backend_run(&job);
+	symbols->n_done += job.n_addresses;
 	module->source = job.source;
 	module->unverified = job.unverified;
 	next = 0;
@@ -322,6 +373,11 @@ static int resolve_module(struct symbols *symbols, struct module *module)
 
 int symbols_resolve(struct symbols *symbols)
 {
+	symbols->n_wanted = symbols->n_done = 0;
+	for (unsigned i = 0; i < symbols->n_modules; i++) {
+		sort_requests(&symbols->modules[i]);
+		symbols->n_wanted += count_new(&symbols->modules[i]);
+	}
 	for (unsigned i = 0; i < symbols->n_modules; i++) {
 		int error = resolve_module(symbols, &symbols->modules[i]);
 

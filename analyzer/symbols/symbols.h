@@ -7,10 +7,12 @@
  * much as a thousand neighbours. Requests may follow a resolve; the next
  * resolve then works on the new ones only.
  *
- * Names come from DWARF with its inline frames, else from .symtab, else from
- * .dynsym, else they are "module+0xoffset". Separate debug files are found by
- * build id and by .gnu_debuglink below /usr/lib/debug; the network is never
- * asked. Module files may be hostile: what does not parse counts as absent.
+ * Names come from DWARF with its inline frames, else from .symtab, .dynsym or
+ * .gnu_debugdata, else they are "module+0xoffset". Separate debug files are
+ * found by build id and by .gnu_debuglink below /usr/lib/debug. Of what else
+ * could be asked - living processes, names remembered from before, debuginfod
+ * servers - nothing is used unless it is switched on below. Module files may be
+ * hostile: what does not parse counts as absent.
  *
  * Not thread-safe. Every string and frame handed out belongs to the struct
  * symbols and lives until symbols_free().
@@ -19,7 +21,10 @@
 #define HEAPSPY_SYMBOLS_SYMBOLS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#include "analyzer/symbols/process.h"
 
 struct symbols;
 
@@ -44,7 +49,7 @@ enum { SYMBOLS_BUILD_ID_MAX = 64 };
 enum symbols_source {
 	SYMBOLS_NOT_RESOLVED, /* symbols_resolve() has not been here */
 	SYMBOLS_DWARF,        /* functions, lines and inline frames */
-	SYMBOLS_SYMTAB,       /* no debug info: functions only */
+	SYMBOLS_SYMTAB,       /* no debug info: functions only, also from .gnu_debugdata */
 	SYMBOLS_DYNSYM,       /* no debug info: exported functions only */
 	SYMBOLS_EMPTY,        /* the file holds no symbol at all */
 	SYMBOLS_NO_FILE,      /* neither the module nor a debug file of its build id is here */
@@ -74,6 +79,35 @@ void symbols_free(struct symbols *symbols);
  * the next resolve on. Returns 0 or -ENOMEM.
  */
 int symbols_set_debug_root(struct symbols *symbols, const char *root);
+
+/*
+ * Looks for files, from the next resolve on, also as this process sees them,
+ * while it lives: in its mount namespace, and those deleted since. Only files
+ * of the module's build id are taken there. Up to three processes; more are
+ * left out.
+ */
+void symbols_add_process(struct symbols *symbols, const struct process_id *id);
+
+/*
+ * Whether debug files that are not here may be fetched by debuginfod; it is
+ * asked only where DEBUGINFOD_URLS is set. Not allowed at first.
+ */
+void symbols_allow_debuginfod(struct symbols *symbols, bool allowed);
+
+/*
+ * Remembers names in the directory at path (cache_dir_default_path() knows the
+ * user's), and takes from there what the same files gave before. max_bytes: for
+ * all files there, 0 for the usual 256 MiB. NULL: remembers nothing, as at
+ * first. That a directory cannot be used is no error. Returns 0 or -ENOMEM.
+ */
+int symbols_set_cache(struct symbols *symbols, const char *path, uint64_t max_bytes);
+
+/*
+ * Called while symbols_resolve() works, from the start of each module on and
+ * often: n_done of n_wanted addresses have names, module (a path as given) is at hand.
+ */
+typedef void (*symbols_progress_fn)(void *data, const char *module, size_t n_done, size_t n_wanted);
+void symbols_set_progress(struct symbols *symbols, symbols_progress_fn progress, void *data);
 
 /*
  * Returns a handle >= 0 for use below, the same one for the same path and

@@ -11,6 +11,13 @@
 #include "analyzer/symbols/symbols.h"
 
 struct intern;
+struct places;
+
+/*
+ * Deeper inlining than this is a damaged file; gcc's own limits keep it near
+ * 100 in the most template-ridden code.
+ */
+enum { SYMBOLS_LEVELS_MAX = 256 };
 
 /* A function on an address, and where it was inlined into the one before it. */
 struct symbols_level {
@@ -29,16 +36,21 @@ struct symbols_address {
 	struct symbols_level *levels; /* outermost first */
 	unsigned n_levels;
 	bool makeshift;   /* levels[0] would be better named by a symbol */
+	bool answered;    /* the backend's own: names are as good as can be had */
 	const char *file; /* of the innermost level; NULL: unknown */
 	uint32_t line;
 };
 
 struct symbols_job {
-	struct intern *pool;    /* owns every string of the result */
-	const char *debug_root; /* "/usr/lib/debug" */
+	struct intern *pool; /* owns every string of the result */
+	struct places *places;
+	const char *cache_path;   /* NULL: nothing is remembered */
+	uint64_t cache_max_bytes; /* for all files there */
 	struct symbol_module_ref module;
 	struct symbols_address *addresses; /* ascending by vaddr, distinct */
 	size_t n_addresses;
+	void (*progress)(struct symbols_job *job, size_t n_done); /* may be called at any time */
+	void *progress_data;
 	enum symbols_source source; /* out */
 	bool unverified;            /* out */
 };

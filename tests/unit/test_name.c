@@ -72,6 +72,12 @@ static const struct name_case cases[] = {
 	/* Go keeps its receivers, Objective-C its selectors. */
 	{ "main.(*Server).Run", "main.(*Server).Run", NULL },
 	{ "-[NSString init:with:]", "-[NSString init:with:]", NULL },
+	/* Names of code made at run time, from perf maps. */
+	{ "LazyCompile:*grow server.js:12:3", "LazyCompile:*grow server.js:12:3", NULL },
+	{ "JS:~<anonymous> file:///srv/(a)/x.js:1:2", "JS:~<anonymous> file:///srv/(a)/x.js:1:2",
+		NULL },
+	{ "Lorg/shop/Cart;::add", "Lorg/shop/Cart;::add", NULL },
+	{ "app.Cache.insert!(int, 4)", "app.Cache.insert!", NULL },
 	/* Nothing sensible: no crash, something to show. */
 	{ "f<int", "f<int", NULL },
 	{ "f(int", "f", NULL },

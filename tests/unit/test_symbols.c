@@ -3,7 +3,7 @@
  * themselves (symbols_c.c, symbols_cxx.cc), built in several ways. Arguments
  * are KIND=PATH: what a variant offers (dwarf, symtab, dynsym), a pair for
  * separate debug info (stripped=, debug=), one with a link (linked=), and the
- * program to damage (damage=), one with names in a dwz file (shared=).
+ * programs to damage (damage=), one with names in a dwz file (shared=).
  */
 #include "analyzer/symbols/symbols.h"
 
@@ -425,10 +425,9 @@ static uint32_t random_below(uint32_t n)
  * Damaged bytes in every part of the file: whatever is answered, there is an
  * answer. Under ASan this also watches the reads.
  */
-static void test_damage(void)
+static void damage(const char *source, int n_rounds)
 {
 	static struct expected list[EXPECTED_MAX];
-	const char *source = argument("damage", 0);
 	char path[256];
 	unsigned n = ask(source, list), n_named = 0;
 	FILE *in = fopen(source, "rb");
@@ -442,7 +441,7 @@ static void test_damage(void)
 	snprintf(path, sizeof(path), "%s/damaged", scratch);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	CHECK(fd >= 0 && write(fd, bytes, n_bytes) == (ssize_t)n_bytes);
-	for (int round = 0; round < N_MUTATIONS; round++) {
+	for (int round = 0; round < n_rounds; round++) {
 		struct symbol_module_ref ref = { .path = path };
 		struct symbols *symbols;
 		uint32_t at[8], n_flips = 1 + random_below(8);
@@ -475,9 +474,9 @@ static void test_damage(void)
 			CHECK(pwrite(fd, &bytes[at[i]], 1, at[i]) == 1);
 	}
 	/* Most of a file is not what these few answers need. */
-	CHECK(n_named > N_MUTATIONS);
-	printf("# %d damaged files, %u of %u answers as before\n", N_MUTATIONS, n_named,
-		N_MUTATIONS * n);
+	CHECK(n_named > (unsigned)n_rounds);
+	printf("# %d damaged files, %u of %u answers as before\n", n_rounds, n_named,
+		(unsigned)n_rounds * n);
 	for (size_t length = 0; length < n_bytes; length += 1 + n_bytes / 200) {
 		struct symbol_module_ref ref = { .path = path };
 
@@ -487,6 +486,13 @@ static void test_damage(void)
 	}
 	close(fd);
 	unlink(path);
+}
+
+static void test_damage(void)
+{
+	CHECK(argument("damage", 0) != NULL);
+	for (int i = 0; argument("damage", i); i++)
+		damage(argument("damage", i), N_MUTATIONS / (i + 1));
 }
 
 int main(int argc, char **argv)

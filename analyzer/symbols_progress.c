@@ -1,0 +1,90 @@
+/* symbols_progress.c - owns the line of progress. When there is any is symbols/'s to say. */
+#include "analyzer/symbols_progress.h"
+
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "analyzer/strbuf.h"
+#include "analyzer/units.h"
+
+/* Back to the first column, and clear from there. */
+#define ERASE "\r\033[K"
+
+static bool is_allowed = true;
+
+void symbols_progress_allow(bool allowed)
+{
+	is_allowed = allowed;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+void symbols_progress_begin(struct symbols_progress *progress, int fd)
+{
+	*progress = (struct symbols_progress){ .fd = -1 };
+	if (!is_allowed || !isatty(fd))
+		return;
+	progress->fd = fd;
+	progress->next_ns = now_ns() + SYMBOLS_PROGRESS_DELAY_NS;
+}
+
+/* What cannot be written is not missed. */
+static void put(int fd, const char *text, size_t bytes)
+{
+	ssize_t ignored = write(fd, text, bytes);
+
+	(void)ignored;
+}
+
+static int columns_of(int fd)
+{
+	struct winsize size;
+
+	return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+void symbols_progress_show(void *data, const char *module, size_t n_done, size_t n_wanted)
+{
+	struct symbols_progress *progress = data;
+	const char *slash = strrchr(module, '/');
+	struct strbuf name = { 0 }, line = { 0 };
+	uint64_t now;
+
+	if (progress->fd < 0)
+		return;
+	now = now_ns();
+	if (now < progress->next_ns)
+		return;
+	progress->next_ns = now + SYMBOLS_PROGRESS_STEP_NS;
+	if (slash && slash[1])
+		module = slash + 1;
+	strbuf_add_escaped(&name, module, strlen(module));
+	strbuf_add_text(&line, "heapspy: names: ");
+	units_add_count(&line, n_done);
+	strbuf_add_text(&line, " of ");
+	units_add_count(&line, n_wanted);
+	/* A line that wraps could not be erased: the name is left out where it does not fit. */
+	if (strbuf_columns(line.data) + 2 + strbuf_columns(name.data) < columns_of(progress->fd))
+		strbuf_addf(&line, ", %s", name.data);
+	put(progress->fd, ERASE, strlen(ERASE));
+	put(progress->fd, line.data, line.bytes);
+	progress->shown = true;
+	strbuf_deinit(&line);
+	strbuf_deinit(&name);
+}
+
+void symbols_progress_end(struct symbols_progress *progress)
+{
+	if (progress->shown)
+		put(progress->fd, ERASE, strlen(ERASE));
+	progress->fd = -1;
+	progress->shown = false;
+}
