@@ -22,7 +22,7 @@
 #include "heapspy/snapshot.h"
 
 #define STATE_MAGIC      0x6574617473797073ull
-#define STATE_VERSION    2
+#define STATE_VERSION    3
 #define STATE_ALIGN      16 /* of every record: an id is offset / STATE_ALIGN */
 #define STATE_CHUNKS_MAX 96
 #define STATE_PATH_BYTES 512

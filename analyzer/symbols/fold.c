@@ -51,6 +51,11 @@ static const struct rule rules[] = {
 		 "putc|fputc|putchar|fwrite|fread|fgets|fgetws|getc|fgetc|getchar|ungetc|perror|"
 		 "overflow|underflow|uflow|woverflow|wunderflow|wuflow)"
 		 "(_chk|_internal|_unlocked)?" },
+	{ REGEX, "outstring_func|pad_func|(helper|buffered)_vfw?printf" },
+
+	/* What a new thread brings with it: its stack and its thread-local memory. */
+	{ REGEX, "allocate_dtv|_dl_allocate_tls(_init|_storage)?|allocate_stack|"
+		 "(__GI_)?_*(pthread_create|thrd_create)(_2_[0-9]+)?" },
 
 	/* Wrappers that end the program rather than return NULL. */
 	{ REGEX, "(sh_)?x+(malloc|calloc|realloc|reallocarray|zalloc|mallocz|malloc0|memalign|"
@@ -126,6 +131,7 @@ static const struct rule rules[] = {
 	{ SCOPE, "alloc::borrow" },
 	{ SCOPE, "alloc::collections" },
 	{ SCOPE, "alloc::ffi" },
+	{ REGEX, "(str|\\[[^]]*\\])::[a-z_]+" },
 	{ SCOPE, "core::iter" },
 	{ SCOPE, "core::ops::function" },
 	{ SCOPE, "hashbrown" },
@@ -245,6 +251,8 @@ bool fold_hides(const struct fold *fold, const char *function, const char *modul
 	identity = name_identity(function);
 	if (!identity)
 		return false;
+	/* As --focus does, and the rows show it. */
+	hides = fold->has_user && regexec(&fold->user, identity, 0, NULL, 0) == 0;
 	for (size_t i = 0; i < N_RULES && !hides; i++)
 		hides = matches(fold, i, identity);
 	free(identity);

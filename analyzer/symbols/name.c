@@ -111,6 +111,19 @@ static const char *copy_braces(struct shortener *to, const char *p)
 	return end;
 }
 
+/*
+ * A parameter, a primitive type or a slice is nobody's in particular: then the
+ * trait tells whose function it is. Returns p, or the byte before the trait.
+ */
+static const char *skip_pathless_type(const char *p, const char *end)
+{
+	const char *as = strstr(p, " as ");
+
+	if (!as || as >= end || memmem(p, (size_t)(as - p), "::", 2))
+		return p;
+	return as + strlen(" as ") - 1;
+}
+
 /* Rust's "<Type as Trait>" at the start of a name: p is at '<'. */
 static const char *copy_rust_type(struct shortener *to, const char *p)
 {
@@ -122,6 +135,8 @@ static const char *copy_rust_type(struct shortener *to, const char *p)
 	}
 	if (to->template_marks)
 		put(to, p, 1);
+	else
+		p = skip_pathless_type(p, end);
 	for (p++; p < end - 1;) {
 		if (!to->template_marks && starts_with(p, " as "))
 			return end;

@@ -155,6 +155,14 @@ static const char *const hidden[] = {
 	"alloc::raw_vec::RawVec<T,A>::reserve::do_reserve_and_handle",
 	"<alloc::vec::Vec<T,A> as core::clone::Clone>::clone",
 	"hashbrown::raw::RawTable<T,A>::reserve_rehash",
+	"<T as alloc::slice::hack::ConvertVec>::to_vec",
+	"<str as alloc::borrow::ToOwned>::to_owned",
+	"<str>::repeat",
+	"<[T]>::to_vec",
+	/* stdio's insides, and what a thread is made of */
+	"outstring_func",
+	"allocate_dtv",
+	"__pthread_create_2_1",
 };
 
 static const char *const shown[] = {
@@ -228,6 +236,10 @@ static const char *const shown[] = {
 	"core::Engine::start()",
 	"prog+0x1234",
 	"libmalloc_helper.so+0x10",
+	"<T as app::Store>::put",
+	"<[u8] as app::Codec>::encode",
+	"outstring_func_load",
+	"my_pthread_create",
 };
 
 static void test_hidden(void)

@@ -1,0 +1,90 @@
+/*
+ * live_state.h - a process under heapspy, read from outside as if it had written
+ * a snapshot this moment. The process does nothing for it and is not paused: its
+ * state is copied, then serialized by the code that writes snapshot files.
+ */
+#ifndef HEAPSPY_ANALYZER_LIVE_STATE_H
+#define HEAPSPY_ANALYZER_LIVE_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "analyzer/fail.h"
+#include "analyzer/read/snapshot_reader.h"
+#include "state.h"
+
+struct live_state;
+
+/*
+ * Finds the state of process pid (as seen from here). *outp is the caller's,
+ * for live_state_close(). Returns -1 with f filled: no such process, not
+ * under heapspy, or not readable for us.
+ */
+int live_state_open(uint32_t pid, struct live_state **outp, struct fail *f);
+
+/*
+ * The state in the file called name of the directory open as dir_fd; writable: for
+ * live_state_hold_lease(). Returns 0, -EAGAIN when it is still being made, or why
+ * not as -errno.
+ */
+int live_state_open_file(int dir_fd, const char *name, bool writable, struct live_state **outp);
+
+/* NULL is fine. */
+void live_state_close(struct live_state *live);
+
+/* Of the process, as seen from here: inside its namespace it may have another. */
+uint32_t live_state_pid(const struct live_state *live);
+
+/* The header as it was last read, by any of these functions. */
+const struct state_header *live_state_header(const struct live_state *live);
+
+/* Reads the header anew: one system call. False when it cannot be read any more. */
+bool live_state_refresh(struct live_state *live);
+
+/*
+ * Whether the process, or the program image that made this state, is no more.
+ * Once true it stays so.
+ */
+bool live_state_has_ended(struct live_state *live);
+
+/* RSS in bytes: now, or after its end as it was last seen by any of these functions. */
+uint64_t live_state_rss_bytes(struct live_state *live);
+
+/*
+ * A reading of this moment; *snapshotp is the caller's, for snapshot_free().
+ * Works on a stopped process too. After the process has ended (or has replaced
+ * its image) it is the last state, as long as the file of the state is there;
+ * *endedp tells. Returns -1 with f filled when nothing can be read any more.
+ */
+int live_state_read(
+	struct live_state *live, struct snapshot **snapshotp, bool *endedp, struct fail *f);
+
+/*
+ * Where its snapshots go from now on, whatever its state says: into a directory
+ * of their own inside dir.
+ */
+void live_state_set_place(struct live_state *live, const char *dir);
+
+/* Whether the state belongs to another user, so that what it says of places is not to be followed.
+ */
+bool live_state_is_foreign(const struct live_state *live);
+
+struct live_state_written {
+	char path[1100];
+	uint32_t number; /* 0 with a path of the caller's */
+	uint64_t bytes;
+};
+
+/*
+ * Writes a reading of this moment into a snapshot file: the next one in the
+ * process's own directory, or, when that is not ours to write, in
+ * heapspy.<comm>.<pid> of the working directory; path: that file instead.
+ * label may be NULL. Returns -1 with f filled.
+ */
+int live_state_write(struct live_state *live, enum heapspy_reason reason, const char *label,
+	const char *path, struct live_state_written *out, struct fail *f);
+
+/* Tells the process that we are here, and when the next snapshot is due (CLOCK_MONOTONIC). */
+bool live_state_hold_lease(struct live_state *live, uint64_t now_ns, uint64_t due_ns);
+
+#endif

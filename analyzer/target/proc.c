@@ -1,0 +1,159 @@
+/* proc.c - owns the parsing of /proc/PID files. */
+#include "analyzer/target/proc.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The start of /proc/PID/name, NUL-terminated; false when it cannot be read. */
+static bool read_file(uint32_t pid, const char *name, char *out, size_t bytes)
+{
+	char path[64];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%u/%s", pid, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, out, bytes - 1);
+	close(fd);
+	if (n < 0)
+		return false;
+	out[n] = '\0';
+	return true;
+}
+
+bool proc_read_stat(uint32_t pid, struct proc_stat *out)
+{
+	unsigned long long start_ticks;
+	char text[1024];
+	const char *p;
+
+	if (!read_file(pid, "stat", text, sizeof(text)))
+		return false;
+	p = strrchr(text, ')'); /* the command before it may hold anything */
+	if (!p || sscanf(p + 1,
+			  " %c %u %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %u "
+			  "%*d %llu",
+			  &out->state, &out->ppid, &out->n_threads, &start_ticks) != 4)
+		return false;
+	out->start_ticks = start_ticks;
+	return true;
+}
+
+bool proc_is_alive(uint32_t pid, uint64_t start_ticks)
+{
+	struct proc_stat stat;
+
+	/* A main thread that has left is a zombie, and the process lives on in the others. */
+	return proc_read_stat(pid, &stat) && stat.start_ticks == start_ticks &&
+	       ((stat.state != 'Z' && stat.state != 'X') || stat.n_threads > 1);
+}
+
+bool proc_is_there(uint32_t pid)
+{
+	struct proc_stat stat;
+
+	return proc_read_stat(pid, &stat);
+}
+
+/* The text behind "Name:" in /proc/PID/status, up to the end of its line. */
+static bool status_field(uint32_t pid, const char *name, char *out, size_t bytes)
+{
+	char text[4096], *p;
+
+	if (!read_file(pid, "status", text, sizeof(text)))
+		return false;
+	p = strstr(text, name);
+	if (!p)
+		return false;
+	p += strlen(name);
+	p[strcspn(p, "\n")] = '\0';
+	snprintf(out, bytes, "%s", p);
+	return true;
+}
+
+uint32_t proc_own_pid(uint32_t pid)
+{
+	char text[256];
+	const char *last;
+
+	if (!status_field(pid, "\nNSpid:", text, sizeof(text)))
+		return pid;
+	last = strrchr(text, '\t');
+	return last ? (uint32_t)strtoul(last + 1, NULL, 10) : pid;
+}
+
+uint32_t proc_pid_here(uint32_t own_pid, uint64_t start_ticks)
+{
+	uint32_t found = own_pid;
+	struct dirent *entry;
+	DIR *dir;
+
+	if (proc_is_alive(own_pid, start_ticks))
+		return own_pid;
+	dir = opendir("/proc");
+	while (dir && (entry = readdir(dir))) {
+		uint32_t pid = (uint32_t)strtoul(entry->d_name, NULL, 10);
+
+		if (pid && proc_is_alive(pid, start_ticks) && proc_own_pid(pid) == own_pid) {
+			found = pid;
+			break;
+		}
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+uint32_t proc_living_thread(uint32_t pid)
+{
+	uint32_t found = pid;
+	struct proc_stat stat;
+	struct dirent *entry;
+	char path[64];
+	DIR *dir;
+
+	if (!proc_read_stat(pid, &stat) || stat.state != 'Z')
+		return pid;
+	snprintf(path, sizeof(path), "/proc/%u/task", pid);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		uint32_t tid = (uint32_t)strtoul(entry->d_name, NULL, 10);
+
+		if (tid && tid != pid) {
+			found = tid;
+			break;
+		}
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+uint64_t proc_rss_bytes(uint32_t pid)
+{
+	char text[64];
+
+	return status_field(pid, "\nVmRSS:", text, sizeof(text)) ? strtoull(text, NULL, 10) << 10
+								 : 0;
+}
+
+bool proc_shares_files(uint32_t pid)
+{
+	struct stat ours, theirs;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%u/ns/mnt", pid);
+	if (!stat("/proc/self/ns/mnt", &ours) && !stat(path, &theirs) &&
+		ours.st_ino != theirs.st_ino)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%u/root", pid);
+	return stat("/", &ours) || stat(path, &theirs) ||
+	       (ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev);
+}
