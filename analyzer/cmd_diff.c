@@ -16,7 +16,7 @@
 
 static const struct options_row rows[] = {
 	{ OPTION_ROWS, 'n', NULL, "N", "rows to show; 0: all (20)" },
-	{ OPTION_BY, 0, "by", "WHAT", "function, line, site (whole stack) or module" },
+	{ OPTION_BY, 0, "by", "function|line|site|module", "what a row is; site: a whole stack" },
 	{ OPTION_MIN, 0, "min", "SIZE", "no rows that changed by less than SIZE" },
 	CMD_ROWS_VIEW,
 	{ OPTION_STACKS, 0, "stacks", "N", "the N stacks that moved most below each row" },
@@ -25,6 +25,7 @@ static const struct options_row rows[] = {
 	{ OPTION_FORCE, 0, "force", NULL,
 		"compare different processes, or figures of one that\n"
 		"was not interposed" },
+	CMD_ROW_CSV,
 	CMD_ROWS_OUTPUT,
 	CMD_ROW_HELP,
 };
@@ -220,6 +221,8 @@ static void show(struct work *w, const struct options *o, struct strbuf *out)
 	shown = diff_choose_rows(&view);
 	if (o->json)
 		diff_json(&view, out);
+	else if (o->csv)
+		diff_csv(&view, out);
 	else
 		diff_text(&view, shown, out);
 	warn(w, o, shown);

@@ -24,6 +24,7 @@ static const struct options_row rows[] = {
 	CMD_ROWS_VIEW,
 	{ OPTION_STACKS, 0, "stacks", "N", "the N stacks that hold most below each row" },
 	{ OPTION_FORCE, 0, "force", NULL, "show figures of a process that was not interposed" },
+	CMD_ROW_CSV,
 	CMD_ROWS_OUTPUT,
 	CMD_ROW_HELP,
 };
@@ -71,6 +72,8 @@ static void show(const struct work *w, const struct options *o, struct strbuf *o
 	view.style.full_names = o->full_names;
 	if (o->json)
 		top_json(&view, out);
+	else if (o->csv)
+		top_csv(&view, out);
 	else
 		top_text(&view, out);
 	input_warn(&w->input, o);

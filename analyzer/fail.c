@@ -26,7 +26,7 @@ void fail_use_color(bool color)
 	use_color = color;
 }
 
-static void print_lines(const char *text)
+static void print_lines(const char *text, bool color)
 {
 	struct strbuf out = { 0 };
 	const char *line = text;
@@ -34,14 +34,16 @@ static void print_lines(const char *text)
 	for (;;) {
 		const char *end = strchrnul(line, '\n');
 
-		strbuf_add_text(&out, use_color ? "\033[33mheapspy: " : "heapspy: ");
+		strbuf_add_text(&out, color ? "\033[33mheapspy: " : "heapspy: ");
 		strbuf_add_escaped(&out, line, (size_t)(end - line));
-		if (use_color)
+		if (color)
 			strbuf_add_text(&out, "\033[0m");
 		strbuf_add_char(&out, '\n');
 		if (!*end)
 			break;
 		line = end + 1;
+		if (!*line) /* a newline at the end opens no line */
+			break;
 	}
 	fwrite(out.data, 1, out.bytes, stderr);
 	strbuf_deinit(&out);
@@ -49,7 +51,7 @@ static void print_lines(const char *text)
 
 int fail_print(const struct fail *f)
 {
-	print_lines(f->text);
+	print_lines(f->text, use_color);
 	return f->exit_code;
 }
 
@@ -61,5 +63,10 @@ void fail_warn(const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	print_lines(text);
+	print_lines(text, use_color);
+}
+
+void fail_say(const char *text)
+{
+	print_lines(text, false);
 }

@@ -34,6 +34,9 @@ int fail_print(const struct fail *f);
 /* Whether warnings and errors are yellow from now on; they are not at first. */
 void fail_use_color(bool color);
 
+/* Prints lines that warn of nothing on stderr, in the same way but without colour. */
+void fail_say(const char *text);
+
 /* Prints one line of warning on stderr in the same way. */
 void fail_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

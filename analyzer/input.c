@@ -2,6 +2,7 @@
 #include "analyzer/input.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "analyzer/profile.h"
@@ -135,6 +136,18 @@ void input_warn_broken_stacks(const struct input *in, const struct options *o)
 		broken < samples ? 100 * broken / samples : 100.0);
 }
 
+/* What gives a module names that it has not brought along. */
+static void add_symbols_advice(struct strbuf *out, enum symbols_source source)
+{
+	const char *urls = getenv("DEBUGINFOD_URLS");
+
+	if (source != SYMBOLS_DYNSYM && source != SYMBOLS_EMPTY)
+		return;
+	strbuf_add_text(out, "; install its debug package");
+	if (!urls || !urls[0])
+		strbuf_add_text(out, ", or set DEBUGINFOD_URLS");
+}
+
 void input_warn_symbols(const struct sites *sites, const bool *shown, const struct options *o)
 {
 	const struct source_frames *sf = sites->frames;
@@ -164,6 +177,7 @@ void input_warn_symbols(const struct sites *sites, const bool *shown, const stru
 			strbuf_addf(&text, " (build id %s)", report.build_id);
 		if (symbols_source_text(report.source))
 			strbuf_addf(&text, ": %s", symbols_source_text(report.source));
+		add_symbols_advice(&text, report.source);
 		fail_warn("%s", text.data);
 		strbuf_deinit(&text);
 	}

@@ -9,65 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "analyzer/cmd.h"
+#include "analyzer/commands.h"
 #include "analyzer/out/table.h"
-#include "analyzer/suggest.h"
-
-static const struct command *const commands[] = { &cmd_diff, &cmd_top, &cmd_dump };
-
-#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
-
-static void add_overview(struct strbuf *out)
-{
-	const char *library =
-		access(HEAPSPY_LIBRARY, R_OK) == 0 ? HEAPSPY_LIBRARY : "libheapspy.so";
-	size_t i;
-
-	strbuf_add_text(out, "usage: heapspy COMMAND [OPTION]... MOMENT...\n\n");
-	for (i = 0; i < N_COMMANDS; i++)
-		strbuf_addf(out, "  %-6s%-16s%s\n", commands[i]->name, commands[i]->args,
-			commands[i]->brief);
-	strbuf_add_text(out,
-		"\nTo record, preload the library into a program's start. Snapshots come every\n"
-		"HEAPSPY_INTERVAL (60s unless set) and at exit; README.md has all variables:\n");
-	strbuf_addf(out, "  HEAPSPY_INTERVAL=5s%sLD_PRELOAD=%s ./server\n",
-		/* An installed path leaves no room for the rest. */
-		strlen(library) > 34 ? " \\\n    " : " ", library);
-	strbuf_add_text(out,
-		"\nA MOMENT is a snapshot file (000001.hspy), a run directory (its last "
-		"snapshot),\n"
-		"or RUN@WHEN: @first @last @peak, @3 (number), @10m (since start), @-5m (before\n"
-		"the end), @14:03 (wall clock), @mark:NAME; the nearest snapshot is taken.\n\n"
-		"heapspy help COMMAND lists its options; heapspy --version tells the version.\n");
-}
-
-static void add_command_help(struct strbuf *out, const struct command *command)
-{
-	strbuf_addf(out, "usage: heapspy %s [OPTION]... %s\n\n%s\n", command->name, command->args,
-		command->about);
-	options_add_help(out, command->rows, command->n_rows);
-}
-
-static const struct command *find_command(const char *name, struct fail *f)
-{
-	struct suggest suggest;
-	size_t i;
-
-	suggest_init(&suggest, name);
-	for (i = 0; i < N_COMMANDS; i++) {
-		if (!strcmp(name, commands[i]->name)) {
-			suggest_deinit(&suggest);
-			return commands[i];
-		}
-		suggest_offer(&suggest, commands[i]->name);
-	}
-	suggest_offer(&suggest, "help");
-	fail_set(f, EXIT_CODE_USAGE, "unknown %s '%s'%s%s%s", name[0] == '-' ? "option" : "command",
-		name, suggest.best ? "; did you mean " : "; see heapspy help",
-		suggest.best ? suggest.best : "", suggest.best ? "?" : "");
-	suggest_deinit(&suggest);
-	return NULL;
-}
+#include "analyzer/source_frames.h"
+#include "analyzer/symbols_progress.h"
 
 static int write_out(const struct strbuf *out, const char *path, struct fail *f)
 {
@@ -86,41 +31,65 @@ static int write_out(const struct strbuf *out, const char *path, struct fail *f)
 	return 0;
 }
 
-static int run_command(
-	const struct command *command, int argc, char **argv, struct strbuf *out, struct fail *f)
+static int check_count(const struct command *command, const struct options *o, struct fail *f)
 {
-	struct options o;
+	if (o->n_args >= command->min_args && o->n_args <= command->max_args)
+		return 0;
+	return fail_set(f, command->usage_code ? command->usage_code : EXIT_CODE_USAGE,
+		"usage: heapspy %s [OPTION]... %s (see heapspy help %s)", command->name,
+		command->args, command->name);
+}
+
+static int run_parsed(
+	const struct command *command, const struct options *o, struct strbuf *out, struct fail *f)
+{
 	int code;
 
-	if (options_parse(&o, command->rows, command->n_rows, argc, argv, f) < 0)
-		return -1;
-	if (o.help) {
-		add_command_help(out, command);
+	if (o->help) {
+		commands_add_help(out, command);
 		return write_out(out, NULL, f);
 	}
-	fail_use_color(table_style_of(STDERR_FILENO, o.color).color);
-	if (o.n_args < command->min_args || o.n_args > command->max_args)
-		return fail_set(f, EXIT_CODE_USAGE,
-			"usage: heapspy %s [OPTION]... %s (see heapspy help %s)", command->name,
-			command->args, command->name);
-	code = command->run(&o, out, f);
-	if (code < 0 || write_out(out, o.output, f) < 0)
+	fail_use_color(table_style_of(STDERR_FILENO, o->color).color);
+	if (check_count(command, o, f) < 0)
+		return -1;
+	if (o->json && o->csv)
+		return fail_set(f, EXIT_CODE_USAGE, "--json and --csv exclude each other");
+	source_frames_allow_debuginfod(!o->no_debuginfod);
+	symbols_progress_allow(!o->quiet);
+	code = command->run(o, out, f);
+	if (code < 0 || write_out(out, o->output, f) < 0)
 		return -1;
 	return code;
 }
 
+static int run_command(
+	const struct command *command, int argc, char **argv, struct strbuf *out, struct fail *f)
+{
+	struct options o;
+	int code = -1;
+
+	if (options_parse(
+		    &o, command->rows, command->n_rows, command->stops_at_word, argc, argv, f) == 0)
+		code = run_parsed(command, &o, out, f);
+	else if (command->usage_code)
+		f->exit_code = command->usage_code;
+	options_deinit(&o);
+	return code;
+}
+
+static const char *library_path(void)
+{
+	return access(HEAPSPY_LIBRARY, R_OK) == 0 ? HEAPSPY_LIBRARY : "libheapspy.so";
+}
+
 static int help(int argc, char **argv, struct strbuf *out, struct fail *f)
 {
-	const struct command *command;
-
-	if (argc < 2) {
-		add_overview(out);
-	} else {
-		command = find_command(argv[1], f);
-		if (!command)
-			return -1;
-		add_command_help(out, command);
-	}
+	if (argc > 2)
+		return fail_set(f, EXIT_CODE_USAGE, "usage: heapspy help [COMMAND]");
+	if (argc < 2)
+		commands_add_overview(out, library_path());
+	else if (commands_help(out, argv[1], f) < 0)
+		return -1;
 	return write_out(out, NULL, f);
 }
 
@@ -133,7 +102,7 @@ int main(int argc, char **argv)
 
 	setlocale(LC_CTYPE, "");
 	if (argc < 2) {
-		add_overview(&out);
+		commands_add_overview(&out, library_path());
 		fwrite(out.data, 1, out.bytes, stderr);
 		code = EXIT_CODE_USAGE;
 	} else if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help") ||
@@ -144,7 +113,7 @@ int main(int argc, char **argv)
 			HEAPSPY_FORMAT_VERSION);
 		code = write_out(&out, NULL, &f);
 	} else {
-		command = find_command(argv[1], &f);
+		command = commands_find(argv[1], &f);
 		if (command)
 			code = run_command(command, argc - 1, argv + 1, &out, &f);
 	}

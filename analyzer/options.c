@@ -63,6 +63,39 @@ static int set_color(
 	return wrong_value(row, value, "auto, always or never", f);
 }
 
+static int set_every(
+	struct options *o, const struct options_row *row, const char *value, struct fail *f)
+{
+	if (units_parse_duration(value, &o->every_ns) && o->every_ns > 0)
+		return 0;
+	return wrong_value(row, value, "a time like 1s, 250ms or 5m", f);
+}
+
+static int set_count(
+	struct options *o, const struct options_row *row, const char *value, struct fail *f)
+{
+	if (units_parse_number(value, UINT32_MAX, &o->count) && o->count > 0)
+		return 0;
+	return wrong_value(row, value, "a number from 1", f);
+}
+
+static int set_debuginfod(
+	struct options *o, const struct options_row *row, const char *value, struct fail *f)
+{
+	o->no_debuginfod = !strcmp(value, "off");
+	if (o->no_debuginfod || !strcmp(value, "auto"))
+		return 0;
+	return wrong_value(row, value, "auto or off", f);
+}
+
+static void add_setting(struct options *o, const struct options_row *row, const char *value)
+{
+	o->settings = alloc_resize(o->settings, o->n_settings + 1, sizeof(*o->settings));
+	o->settings[o->n_settings++] = (struct options_setting){
+		.variable = row->setting, .value = value ? value : "1", .row = row
+	};
+}
+
 static int set_option(
 	struct options *o, const struct options_row *row, const char *value, struct fail *f)
 {
@@ -111,6 +144,9 @@ static int set_option(
 	case OPTION_JSON:
 		o->json = true;
 		return 0;
+	case OPTION_CSV:
+		o->csv = true;
+		return 0;
 	case OPTION_COLOR:
 		return set_color(o, row, value, f);
 	case OPTION_OUTPUT:
@@ -131,8 +167,46 @@ static int set_option(
 	case OPTION_ALL_STACKS:
 		o->dump_stacks = true;
 		return 0;
+	case OPTION_EVERY:
+		return set_every(o, row, value, f);
+	case OPTION_COUNT:
+		return set_count(o, row, value, f);
+	case OPTION_DEBUGINFOD:
+		return set_debuginfod(o, row, value, f);
+	case OPTION_LABEL:
+		o->label = value;
+		return 0;
+	case OPTION_FILE:
+		o->file = value;
+		return 0;
+	case OPTION_VERBOSE:
+		o->verbose = true;
+		return 0;
+	case OPTION_ASCII:
+		o->ascii = true;
+		return 0;
+	case OPTION_SETTING:
+		add_setting(o, row, value);
+		return 0;
 	}
 	return 0;
+}
+
+/* Returns -1 with f filled when what was typed of word begins more than one option. */
+static int explain_ambiguous(const struct options_row *rows, size_t n_rows, const char *word,
+	size_t bytes, struct fail *f)
+{
+	struct strbuf list = { 0 };
+	size_t i, n = 0;
+
+	for (i = 0; i < n_rows; i++)
+		if (rows[i].name && !strncmp(rows[i].name, word + 2, bytes))
+			strbuf_addf(&list, "%s--%s", n++ ? ", " : "", rows[i].name);
+	if (n > 1)
+		fail_set(f, EXIT_CODE_USAGE, "option '--%.*s' is short for more than one: %s",
+			(int)bytes, word + 2, list.data);
+	strbuf_deinit(&list);
+	return n > 1 ? -1 : 0;
 }
 
 /*
@@ -154,6 +228,8 @@ static int explain(const struct options_row *rows, size_t n_rows, const char *wo
 			missing ? "option" : "unknown option", optopt,
 			missing ? " needs a value" : "");
 	bytes = strcspn(word + 2, "=");
+	if (bytes && explain_ambiguous(rows, n_rows, word, bytes, f) < 0)
+		return -1;
 	snprintf(name, sizeof(name), "%.*s", (int)(bytes < 60 ? bytes : 60), word + 2);
 	suggest_init(&suggest, name);
 	for (i = 0; i < n_rows; i++)
@@ -166,8 +242,8 @@ static int explain(const struct options_row *rows, size_t n_rows, const char *wo
 	return -1;
 }
 
-int options_parse(struct options *o, const struct options_row *rows, size_t n_rows, int argc,
-	char **argv, struct fail *f)
+int options_parse(struct options *o, const struct options_row *rows, size_t n_rows,
+	bool stops_at_word, int argc, char **argv, struct fail *f)
 {
 	struct option *longs = alloc_array(n_rows + 1, sizeof(*longs));
 	struct strbuf letters = { 0 };
@@ -177,8 +253,8 @@ int options_parse(struct options *o, const struct options_row *rows, size_t n_ro
 	memset(o, 0, sizeof(*o));
 	o->n_rows = ROWS_SHOWN;
 	o->color = "auto";
-	/* ':' first: a missing value is told apart from an unknown option. */
-	strbuf_add_char(&letters, ':');
+	/* ':' makes a missing value different from an unknown option. */
+	strbuf_add_text(&letters, stops_at_word ? "+:" : ":");
 	for (i = 0; i < n_rows; i++) {
 		if (rows[i].letter)
 			strbuf_addf(&letters, "%c%s", rows[i].letter, rows[i].arg ? ":" : "");
@@ -204,6 +280,20 @@ int options_parse(struct options *o, const struct options_row *rows, size_t n_ro
 	strbuf_deinit(&letters);
 	free(longs);
 	return rc;
+}
+
+void options_deinit(struct options *o)
+{
+	free(o->settings);
+	o->settings = NULL;
+	o->n_settings = 0;
+}
+
+const char *options_values(const struct options_row *row)
+{
+	if (row->values)
+		return row->values;
+	return row->arg && strchr(row->arg, '|') ? row->arg : NULL;
 }
 
 void options_add_help(struct strbuf *out, const struct options_row *rows, size_t n_rows)

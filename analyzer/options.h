@@ -27,6 +27,7 @@ enum options_id {
 	OPTION_EXIT_CODE,
 	OPTION_FULL_NAMES,
 	OPTION_JSON,
+	OPTION_CSV,
 	OPTION_COLOR,
 	OPTION_OUTPUT,
 	OPTION_QUIET,
@@ -34,9 +35,26 @@ enum options_id {
 	OPTION_PARTIAL,
 	OPTION_LIVE,
 	OPTION_ALL_STACKS,
+	OPTION_EVERY,
+	OPTION_COUNT,
+	OPTION_DEBUGINFOD,
+	OPTION_VERBOSE,
+	OPTION_ASCII,
+	OPTION_LABEL,
+	OPTION_FILE,    /* a file that the command makes by itself */
+	OPTION_SETTING, /* one of heapspy's variables, named by the row */
 };
 
 enum options_metric { METRIC_LIVE, METRIC_ALLOCATED, METRIC_OBJECTS };
+
+struct options_row;
+
+/* One variable of the library, as the command line sets it. */
+struct options_setting {
+	const char *variable; /* "HEAPSPY_SAMPLE" */
+	const char *value;    /* not judged; "1" of an option without a value */
+	const struct options_row *row;
+};
 
 struct options {
 	bool help;
@@ -51,10 +69,19 @@ struct options {
 	bool has_stacks; /* --stacks was given */
 	const char *third;
 	bool exit_code;
-	bool full_names, json, quiet, force, partial;
+	bool full_names, json, csv, quiet, force, partial;
 	const char *color;  /* auto, always, never */
 	const char *output; /* NULL: standard output */
 	bool dump_live, dump_stacks;
+	uint64_t every_ns; /* 0: not given */
+	uint64_t count;    /* 0: not given */
+	bool no_debuginfod;
+	bool verbose;
+	bool ascii;
+	const char *label, *file; /* NULL: not given */
+	struct options_setting
+		*settings; /* in the order given; of a repeated one the last counts */
+	size_t n_settings;
 	char **args; /* what is no option */
 	int n_args;
 };
@@ -65,17 +92,25 @@ struct options_row {
 	const char *name; /* NULL: none */
 	const char *arg;  /* placeholder; NULL: takes none */
 	const char *help; /* may have several lines */
+	/* The closed list "a|b" of the values where arg does not spell it; NULL: none. */
+	const char *values;
+	const char *setting; /* OPTION_SETTING: the variable; NULL otherwise */
 };
 
 struct strbuf;
 
 /*
- * Parses argv[1..] by rows (n_rows of them). Options and other arguments may be mixed; "--" ends
- * options. Strings point into argv. Returns -1 with f filled (EXIT_CODE_USAGE) at the first
- * mistake.
+ * Parses argv[1..] by rows (n_rows of them). Options and other arguments may be mixed, unless
+ * stops_at_word: then the first word that is none ends the options. "--" ends them in any case.
+ * Strings point into argv and the rows. Returns -1 with f filled (EXIT_CODE_USAGE) at the first
+ * mistake; options_deinit() is due either way.
  */
-int options_parse(struct options *o, const struct options_row *rows, size_t n_rows, int argc,
-	char **argv, struct fail *f);
+int options_parse(struct options *o, const struct options_row *rows, size_t n_rows,
+	bool stops_at_word, int argc, char **argv, struct fail *f);
+void options_deinit(struct options *o);
+
+/* The closed list "a|b" of a row's values, NULL when any value may be right. */
+const char *options_values(const struct options_row *row);
 
 /* Adds the help of the rows, 80 columns at most. */
 void options_add_help(struct strbuf *out, const struct options_row *rows, size_t n_rows);

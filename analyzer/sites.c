@@ -126,6 +126,12 @@ static void patterns_deinit(struct patterns *p)
 	free(p->answers);
 }
 
+/* A name such as "libc.so.6+0x2a1ca" is meant as it stands, though as an expression it is not. */
+static bool is_like(const regex_t *regex, const char *pattern, const char *text)
+{
+	return pattern && (strstr(text, pattern) || !regexec(regex, text, 0, NULL, 0));
+}
+
 /* Asks both patterns about a function (in full and as a table shows it) or a file. */
 static const struct pattern_answer *ask(struct patterns *p, const char *text)
 {
@@ -141,10 +147,10 @@ static const struct pattern_answer *ask(struct patterns *p, const char *text)
 	answer = &p->answers[p->n_answers];
 	identity = name_identity(text);
 	answer->text = text;
-	answer->focus = !regexec(&p->focus, text, 0, NULL, 0) ||
-			(identity && !regexec(&p->focus, identity, 0, NULL, 0));
-	answer->ignore = !regexec(&p->ignore, text, 0, NULL, 0) ||
-			 (identity && !regexec(&p->ignore, identity, 0, NULL, 0));
+	answer->focus = is_like(&p->focus, p->filter->focus, text) ||
+			(identity && is_like(&p->focus, p->filter->focus, identity));
+	answer->ignore = is_like(&p->ignore, p->filter->ignore, text) ||
+			 (identity && is_like(&p->ignore, p->filter->ignore, identity));
 	free(identity);
 	content_index_add(&p->index, hash, p->n_answers++);
 	return answer;
@@ -156,7 +162,7 @@ static bool is_kept(struct patterns *p, const struct source_frames *sf, const st
 	bool focus = !p->filter->focus, ignore = false;
 	uint32_t i, j;
 
-	if (p->filter->module && regexec(&p->module, site->module, 0, NULL, 0))
+	if (p->filter->module && !is_like(&p->module, p->filter->module, site->module))
 		return false;
 	if (!p->filter->focus && !p->filter->ignore)
 		return true;
@@ -179,9 +185,29 @@ static bool is_kept(struct patterns *p, const struct source_frames *sf, const st
 	return focus && !(ignore && p->filter->ignore);
 }
 
-/* "no samples match", with the names that look like what was meant. */
-static int nothing_left(const struct sites *all, const struct sites_filter *filter, struct fail *f)
+/* Offers a function's name and its parts between "::"; of a path the last part. */
+static void offer_name(struct suggest *suggest, const char *text)
 {
+	char *identity = name_identity(text), *part, *rest;
+
+	suggest_offer(suggest, source_frames_base_name(text));
+	if (identity)
+		suggest_offer(suggest, identity);
+	for (part = identity; part; part = rest) {
+		rest = strstr(part, "::");
+		if (rest) {
+			*rest = '\0';
+			rest += 2;
+		}
+		suggest_offer(suggest, part);
+	}
+	free(identity);
+}
+
+/* "no samples match", with the name that looks like what was meant. */
+static int nothing_left(const struct sites *all, const struct patterns *patterns, struct fail *f)
+{
+	const struct sites_filter *filter = patterns->filter;
 	struct suggest suggest;
 	struct strbuf text = { 0 };
 	const char *wanted = filter->focus ? filter->focus : filter->module;
@@ -198,15 +224,10 @@ static int nothing_left(const struct sites *all, const struct sites_filter *filt
 	units_add_count(&text, all->n_sites);
 	strbuf_addf(&text, " site%s)", all->n_sites == 1 ? "" : "s");
 	suggest_init(&suggest, wanted ? wanted : "");
-	for (i = 0; i < all->n_sites && wanted; i++) {
-		char *identity = name_identity(all->sites[i].function);
-
-		if (filter->focus && identity)
-			suggest_offer(&suggest, identity);
-		if (filter->module)
-			suggest_offer(&suggest, source_frames_base_name(all->sites[i].module));
-		free(identity);
-	}
+	for (i = 0; filter->focus && i < patterns->n_answers; i++)
+		offer_name(&suggest, patterns->answers[i].text);
+	for (i = 0; filter->module && i < all->n_sites; i++)
+		suggest_offer(&suggest, source_frames_base_name(all->sites[i].module));
 	if (suggest.best)
 		strbuf_addf(&text, "; similar: %s", suggest.best);
 	suggest_deinit(&suggest);
@@ -415,7 +436,7 @@ int sites_init(struct sites *sites, const struct source_frames *sf, enum sites_b
 		if (any)
 			group_stacks(sites, by, weights, kept);
 		else
-			nothing_left(sites, filter, f);
+			nothing_left(sites, &patterns, f);
 	} else {
 		any = true;
 	}

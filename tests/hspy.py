@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import time
 
@@ -79,16 +80,56 @@ def run(argv, directory, *, timeout=60, expect=0, preload=(LIBRARY,), stdin=None
     return Run(directory, child.returncode, stdout, stderr)
 
 
-class Server:
-    """A program that runs until the end of a with block, which stops it by its pid."""
+def started(mode, argv, directory, settings):
+    """The words and the environment that start a program: mode is "bare", "preload" or "run"."""
+    argv = [str(word) for word in argv]
+    if mode == "preload":
+        return argv, environment(directory, **settings)
+    env = dict(os.environ, LC_ALL="C.UTF-8")
+    if mode == "bare":
+        return argv, env
+    assert mode == "run", mode
+    chosen = [word for name, value in settings.items()
+              for word in ("--" + name.replace("_", "-"), str(value))]
+    return [str(COMMAND), "run", "--dir", str(directory), *chosen, "--", *argv], env
 
-    def __init__(self, argv, directory, *, stop=signal.SIGTERM, log=None, settings=None, **options):
-        self.dir, self.stop = pathlib.Path(directory), stop
+
+def children_of(pid):
+    """The pids of the children of a process, which may be gone."""
+    found = []
+    for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found += map(int, task.read_text().split())
+        except OSError:
+            pass
+    return found
+
+
+def free_port():
+    """A port of 127.0.0.1 that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """A program that runs until the end of a with block, which stops it by its pid.
+
+    mode: how it is started, see started(). stop: the signal that ends it; None: the end of its stdin, which
+    is a pipe then. errors: a file for its stderr, which else goes to the log together with its stdout.
+    """
+
+    def __init__(self, argv, directory, *, stop=signal.SIGTERM, log=None, settings=None, mode="preload",
+                 errors=None, **options):
+        self.dir, self.stop, self.mode = pathlib.Path(directory), stop, mode
         self.log = pathlib.Path(log or str(directory) + ".log")
-        with open(self.log, "wb") as out:
+        self.errors = pathlib.Path(errors or self.log)
+        self.children = []
+        words, env = started(mode, argv, directory, settings or {})
+        with open(self.log, "wb") as out, open(self.errors, "ab") as err:
             self.process = subprocess.Popen(
-                [str(word) for word in argv], env=environment(directory, **(settings or {})),
-                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, **options)
+                words, env=env, stdin=subprocess.PIPE if stop is None else subprocess.DEVNULL,
+                stdout=out, stderr=err if errors else subprocess.STDOUT, **options)
 
     def __enter__(self):
         return self
@@ -96,15 +137,36 @@ class Server:
     def __exit__(self, *_):
         self.end()
 
+    def kill(self):
+        """The end of a program that does not stop; the program that heapspy run started goes first."""
+        for pid in self.children if self.mode == "run" else []:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.process.kill()
+        self.process.wait()
+
+    def running(self):
+        """Whether it runs; notes what to kill in case heapspy run should die before its program."""
+        if self.process.poll() is None:
+            self.children = children_of(self.process.pid) or self.children
+            return True
+        if self.process.returncode < 0:
+            self.kill()
+        return False
+
     def end(self, timeout=30):
         """Stops the program and returns its exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(self.stop)
+        if self.running():
+            if self.stop is None:
+                self.process.stdin.close()
+            else:
+                self.process.send_signal(self.stop)
             try:
                 self.process.wait(timeout)
             except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+                self.kill()
                 raise AssertionError(f"{self.process.args} did not stop") from None
         return self.process.returncode
 
@@ -117,9 +179,72 @@ class Server:
                     return
             except (OSError, subprocess.SubprocessError):
                 pass
-            assert self.process.poll() is None, f"ended early: {self.log.read_text()}"
-            assert time.monotonic() < deadline, f"not ready: {self.log.read_text()}"
+            assert self.running(), f"ended early: {self.output()}"
+            assert time.monotonic() < deadline, f"not ready: {self.output()}"
             time.sleep(0.05)
+
+    def snapshot_after_now(self):
+        """Waits for a snapshot that was begun after this call, on time; returns its path."""
+        # The first one to come may have been under way.
+        wanted = len(snapshots(self.dir)) + 2
+        self.wait_until(lambda: len(snapshots(self.dir)) >= wanted)
+        return snapshots(self.dir)[wanted - 1]
+
+    def output(self):
+        """All that was written, for the reader of a failure."""
+        files = dict.fromkeys((self.log, self.errors))
+        return "".join(path.read_text(errors="replace") for path in files)
+
+    def stderr(self):
+        """What the program itself wrote to stderr: heapspy run adds its summary behind that."""
+        lines = self.errors.read_text().splitlines(True)
+        if self.mode == "run":
+            assert lines and lines[-1].startswith("heapspy: "), lines[-5:]
+            lines = [line for line in lines if not line.startswith("heapspy: ")]
+        return "".join(lines)
+
+    def threads(self):
+        """How many threads the program has now."""
+        pid = self.process.pid
+        if self.mode == "run":
+            (pid,) = children_of(pid)
+        return len(os.listdir(f"/proc/{pid}/task"))
+
+
+class Connection:
+    """A client that sends a batch and reads up to the answer to the batch's last word."""
+
+    def __init__(self, port, last, answer):
+        """last: what ends each batch; answer: the bytes it is answered with, found nowhere else."""
+        self.last, self.answer = last, answer
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def ask(self, batch):
+        """The whole answer to one batch, which must fit into the socket's buffers both ways."""
+        self.socket.sendall(batch + self.last)
+        heard = bytearray()
+        while not heard.endswith(self.answer):
+            part = self.socket.recv(1 << 20)
+            assert part, f"connection closed after {bytes(heard[-200:])!r}"
+            heard += part
+        return bytes(heard)
+
+
+def first_difference(heard, expected):
+    """Where two lists of answers part, with the answers around, cut short; None when they are equal."""
+    for number, (one, other) in enumerate(zip(heard, expected)):
+        if one != other:
+            at = next((i for i, pair in enumerate(zip(one, other)) if pair[0] != pair[1]),
+                      min(len(one), len(other)))
+            return number, one[max(at - 40, 0):at + 80], other[max(at - 40, 0):at + 80]
+    return None if len(heard) == len(expected) else (len(heard), len(expected))
 
 
 def command(*words):
@@ -161,6 +286,12 @@ def by_function(report):
         if name:
             rows.setdefault(name.split("(")[0], row)
     return rows
+
+
+def names_of(rows):
+    """All function names in rows of a report and in their stacks."""
+    return {frame["function"] for row in rows for frame in [row["where"]] +
+            [frame for stack in row["stacks"] for frame in stack["frames"]] if frame.get("function")}
 
 
 def info(moment):

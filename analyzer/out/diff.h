@@ -1,5 +1,5 @@
 /*
- * diff.h - the result of `heapspy diff` as text and as JSON.
+ * diff.h - the result of `heapspy diff` as text, as JSON and as CSV.
  */
 #ifndef HEAPSPY_ANALYZER_OUT_DIFF_H
 #define HEAPSPY_ANALYZER_OUT_DIFF_H
@@ -28,6 +28,9 @@ void diff_text(const struct diff_view *v, const bool *shown, struct strbuf *out)
 
 /* Schema heapspy.diff/1. All rows. */
 void diff_json(const struct diff_view *v, struct strbuf *out);
+
+/* One line of names, then one for each row. All rows. */
+void diff_csv(const struct diff_view *v, struct strbuf *out);
 
 /*
  * The best stacks of a group, at most max, those first that moved most. Returns their

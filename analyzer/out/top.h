@@ -1,5 +1,5 @@
 /*
- * top.h - the result of `heapspy top` as text and as JSON.
+ * top.h - the result of `heapspy top` as text, as JSON and as CSV.
  */
 #ifndef HEAPSPY_ANALYZER_OUT_TOP_H
 #define HEAPSPY_ANALYZER_OUT_TOP_H
@@ -27,6 +27,9 @@ void top_text(const struct top_view *v, struct strbuf *out);
 
 /* Schema heapspy.top/1. All rows. */
 void top_json(const struct top_view *v, struct strbuf *out);
+
+/* One line of names, then one for each row. All rows. */
+void top_csv(const struct top_view *v, struct strbuf *out);
 
 /*
  * The stacks of a group that hold most, at most max (stacks has as many entries). Returns their

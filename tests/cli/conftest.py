@@ -27,7 +27,7 @@ def heapspy(tmp_path):
     """Calls the command in an empty directory, away from any terminal."""
     environment = {key: value for key, value in os.environ.items()
                    if key not in ("NO_COLOR", "DEBUGINFOD_URLS", "LD_PRELOAD")}
-    environment.update(LC_ALL="C.UTF-8", TZ="UTC", TERM="xterm")
+    environment.update(LC_ALL="C.UTF-8", TZ="UTC", TERM="xterm", HEAPSPY_CACHE="off")
 
     def call(*words, user=None, **extra):
         return Result(subprocess.run(

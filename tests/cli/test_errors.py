@@ -3,6 +3,7 @@ import gzip
 import os
 import random
 import struct
+import subprocess
 import tempfile
 
 import pytest
@@ -134,3 +135,69 @@ def test_random_damage_never_crashes(heapspy, tmp_path, good):
         for words in (("diff", "good.hspy", "m.hspy", "--force", "--by", "line"), ("dump", "m.hspy", "--live")):
             done = heapspy(*words)
             assert done.code in (0, 3), (done.code, done.err)
+
+
+def test_run_refuses_before_it_starts_anything(heapspy, tmp_path):
+    """Wrong usage and values end with 125, so that they are never taken for the command's own code."""
+    for words, message in [
+            ((), "usage: heapspy run [OPTION]... "),
+            (("--wombat", "true"), "unknown option '--wombat'"),
+            (("--intervall", "1s", "true"), "unknown option '--intervall'; did you mean --interval?"),
+            (("--sample",), "option --sample needs a value"),
+            (("--sample", "lots", "true"), "--sample 'lots' cannot be used: expected bytes such as"),
+            (("--sample=0", "true"), "--sample '0' cannot be used"),
+            (("--interval", "soon", "true"), "--interval 'soon' cannot be used: expected a time such as"),
+            (("--depth", "257", "true"), "--depth '257' cannot be used: expected a number of frames"),
+            (("--writer", "me", "true"), "--writer 'me' cannot be used: expected auto, "),
+            (("--state-max", "1", "true"), "--state-max '1' cannot be used: expected a size from"),
+            (("--dir", "%x", "true"), "--dir '%x' cannot be used: expected a path")]:
+        done = heapspy("run", *words)
+        assert done.code == 125 and done.out == "", (words, done.code, done.err)
+        assert done.err.startswith(f"heapspy: {message}") and done.err.count("\n") == 1, done.err
+    done = heapspy("run", "true", HEAPSPY_CHILDREN="some")
+    assert done.code == 125 and done.err.startswith("heapspy: HEAPSPY_CHILDREN='some' cannot be used: expected ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_run_tells_what_cannot_be_started(heapspy, tmp_path):
+    (tmp_path / "notes").write_text("no program\n")
+    done = heapspy("run", "./nothing")
+    assert done.code == 127 and "./nothing" in done.err and done.err.startswith("heapspy: ")
+    done = heapspy("run", "--", "no-such-program-anywhere")
+    assert done.code == 127 and "no-such-program-anywhere" in done.err
+    done = heapspy("run", "./notes")
+    assert done.code == 126 and "./notes" in done.err
+    done = heapspy("run", ".")
+    assert done.code == 126 and done.err.startswith("heapspy: ")
+
+
+def test_run_of_a_static_program_names_the_topic(heapspy, tmp_path):
+    (tmp_path / "api.c").write_text("int main(void) { return 7; }\n")
+    subprocess.run(["gcc", "-static", "-o", "api", "api.c"], cwd=tmp_path, check=True)
+    done = heapspy("run", "./api")
+    assert done.code == 125 and done.out == ""
+    assert done.err == "heapspy: api is statically linked: preloading cannot work. See heapspy help static\n"
+    assert heapspy("help", "static").code == 0
+
+
+def test_processes_that_cannot_be_read(heapspy):
+    nobody = "2147483647"
+    for command in ("snapshot", "live"):
+        done = heapspy(command, nobody)
+        assert done.code == 3 and f"no process {nobody} is running" in done.err, done.err
+        done = heapspy(command, os.getpid())
+        assert done.code == 3 and f"process {os.getpid()} is not under heapspy" in done.err, done.err
+        assert done.out == "" and done.err.count("\n") <= 2
+    done = heapspy("snapshot", "server")
+    assert done.code == 2 and "'server' is not a process id" in done.err
+    done = heapspy("doctor", nobody)
+    assert done.code == 3 and f"no process {nobody} is running" in done.err
+
+
+def test_output_that_cannot_be_written(heapspy, tmp_path):
+    scenario.write_run(tmp_path / "run")
+    for command in ("diff", "top", "dump"):
+        done = heapspy(command, "run", "-q", "-o", "no/such/out.txt")
+        assert done.code == 4 and done.err.startswith("heapspy: cannot write 'no/such/out.txt': No such file")
+        done = heapspy(command, "run", "-q", "-o", "/dev/full")
+        assert done.code == 4 and done.err == "heapspy: cannot write '/dev/full': No space left on device\n"

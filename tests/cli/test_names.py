@@ -117,10 +117,11 @@ def test_hide_folds_more_and_none_folds_nothing(heapspy, run):
 def test_by_line_and_focus_by_file(heapspy, run):
     assert {row["where"]["line"] for row in rows(heapspy, "--by", "line")} >= {6, 16}
     assert len(rows(heapspy, "--focus", "server\\.cc")) == 4
-    done = heapspy("diff", "run", "--focus", "SesionOpen")
-    assert done.code == 3 and "similar: session_open" not in done.err
-    done = heapspy("diff", "run", "--focus", "cache::rember")
-    assert "similar: cache::remember" in done.err
+    for mistyped, meant in [("SesionOpen", "session_open"), ("cache::rember", "cache::remember"),
+                            ("rememer", "remember"), ("sever.cc", "server.cc")]:
+        done = heapspy("diff", "run", "--focus", mistyped)
+        assert done.code == 3 and done.err.endswith(f" sites); similar: {meant}\n"), done.err
+        assert heapspy("diff", "run", "--focus", meant).code == 0
 
 
 def test_warning_names_only_modules_that_matter(heapspy, run, program):

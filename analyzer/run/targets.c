@@ -1,0 +1,403 @@
+/*
+ * targets.c - owns the list of profiled processes and the moments of their
+ * snapshots. How a state is read is live_state.c's business; signals and the
+ * command that was started are session.c's.
+ */
+#include "analyzer/run/targets.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "analyzer/alloc.h"
+#include "analyzer/target/proc.h"
+#include "preload/state/settings.h"
+#include "preload/state/snapshot_file.h"
+
+#define PREFIX             "heapspy."
+#define RETRY_NS           20000000ull
+#define MEMORY_NS          100000000ull
+#define MEMORY_TARGETS_MAX 8
+#define UNREADY_MAX        4096
+#define UNREADY_NS         10000000000ull
+#define NO_TIME            UINT64_MAX
+
+static uint64_t clock_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+int targets_init(struct targets *t, const char *state_dir, struct fail *f)
+{
+	struct proc_stat self;
+
+	memset(t, 0, sizeof(*t));
+	t->own_pid = (uint32_t)getpid();
+	t->inotify_fd = -1;
+	t->dir_fd = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (t->dir_fd >= 0)
+		t->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (t->inotify_fd < 0 ||
+		inotify_add_watch(t->inotify_fd, state_dir, IN_CREATE | IN_ONLYDIR) < 0)
+		return fail_set(f, EXIT_CODE_OTHER,
+			"cannot watch the state directory '%s': %s; name another one on tmpfs "
+			"(--state)",
+			state_dir, strerror(errno));
+	if (!proc_read_stat(t->own_pid, &self))
+		return fail_set(f, EXIT_CODE_OTHER, "cannot read /proc/self/stat: is /proc there?");
+	t->own_start_ticks = self.start_ticks;
+	return 0;
+}
+
+static void forget(struct target *target)
+{
+	live_state_close(target->live);
+	target->live = NULL;
+	if (target->pidfd >= 0)
+		close(target->pidfd);
+	target->pidfd = -1;
+}
+
+void targets_deinit(struct targets *t)
+{
+	size_t i;
+
+	for (i = 0; i < t->n; i++) {
+		/* Silence for longer than the lease: the process goes on by itself at once. */
+		if (t->all[i].live)
+			live_state_hold_lease(t->all[i].live, 0, t->all[i].due_ns);
+		forget(&t->all[i]);
+	}
+	for (i = 0; i < t->n_unready; i++)
+		free(t->unready[i].name);
+	free(t->unready);
+	free(t->all);
+	if (t->inotify_fd >= 0)
+		close(t->inotify_fd);
+	if (t->dir_fd >= 0)
+		close(t->dir_fd);
+}
+
+bool targets_has(const struct targets *t, uint32_t pid)
+{
+	size_t i;
+
+	for (i = 0; i < t->n; i++)
+		if (t->all[i].live && t->all[i].pid == pid)
+			return true;
+	return false;
+}
+
+static bool is_listed(const struct targets *t, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < t->n; i++)
+		if (!strcmp(t->all[i].name, name))
+			return true;
+	return false;
+}
+
+/* Keeps what the summary says of a target in step with its state. */
+static void note_figures(struct target *target, uint64_t now_ns)
+{
+	const struct state_header *h = live_state_header(target->live);
+	uint64_t end_ns = h->exit_ns ? h->exit_ns : now_ns;
+	unsigned i;
+
+	target->samples = h->samples;
+	target->self_ns = h->self_ns;
+	target->state_bytes = h->committed_bytes;
+	target->lifetime_ns = end_ns > h->start_ns ? end_ns - h->start_ns : 0;
+	target->live_bytes = h->live_bytes;
+	target->peak_live_bytes = h->peak_live_bytes;
+	target->lost = 0;
+	for (i = HEAPSPY_LOSS_NO_SCRATCH; i <= HEAPSPY_LOSS_REPLACED; i++)
+		target->lost += h->losses[i];
+}
+
+static void write_snapshot(struct targets *t, struct target *target, enum heapspy_reason reason)
+{
+	struct live_state_written written;
+	struct fail f;
+
+	if (live_state_write(target->live, reason, NULL, NULL, &written, &f) < 0) {
+		if (!t->n_failures++)
+			t->first_failure = f;
+		target->n_failures++;
+		return;
+	}
+	target->n_snapshots++;
+	target->file_bytes += written.bytes;
+	snprintf(target->last, sizeof(target->last), "%s", written.path);
+	snprintf(target->dir, sizeof(target->dir), "%s", written.path);
+	*strrchr(target->dir, '/') = '\0';
+}
+
+/* The last snapshot of a process that has ended, and the end of its state. */
+static void finish(struct targets *t, struct target *target, uint64_t now_ns)
+{
+	const struct state_header *h;
+
+	if (live_state_refresh(target->live)) {
+		note_figures(target, now_ns);
+		h = live_state_header(target->live);
+		if (!target->writes_itself &&
+			(target->n_snapshots ||
+				snapshot_file_is_due_at_exit(h, h->start_ns + target->lifetime_ns)))
+			write_snapshot(t, target,
+				h->exit_ns ? HEAPSPY_REASON_EXIT : HEAPSPY_REASON_RECOVERED);
+	}
+	unlinkat(t->dir_fd, target->name, 0);
+	forget(target);
+}
+
+/* The images before this one of a process that has called exec. */
+static void finish_earlier_images(struct targets *t, uint32_t pid, uint64_t start_ns)
+{
+	size_t i;
+
+	for (i = 0; i < t->n; i++)
+		if (t->all[i].live && t->all[i].pid == pid)
+			finish(t, &t->all[i], start_ns);
+}
+
+static void adopt(struct targets *t, const char *name, struct live_state *live)
+{
+	const struct state_header *h = live_state_header(live);
+	struct target *target;
+
+	finish_earlier_images(t, live_state_pid(live), h->start_ns);
+	t->all = alloc_room(t->all, t->n, &t->capacity, sizeof(*t->all));
+	target = &t->all[t->n++];
+	memset(target, 0, sizeof(*target));
+	target->live = live;
+	if (t->dir[0] && live_state_is_foreign(live))
+		live_state_set_place(live, t->dir);
+	snprintf(target->name, sizeof(target->name), "%s", name);
+	target->pid = live_state_pid(live);
+	snprintf(target->comm, sizeof(target->comm), "%s", h->comm);
+	target->pidfd = (int)syscall(SYS_pidfd_open, (pid_t)target->pid, 0);
+	target->due_ns = h->snapshot_interval_ns ? h->start_ns + h->snapshot_interval_ns : 0;
+	target->writes_itself = h->writer != WRITER_AUTO && h->writer != WRITER_EXTERNAL;
+	target->not_interposed = h->flags & HEAPSPY_INFO_NOT_INTERPOSED;
+}
+
+/* False: come again. */
+static bool try_name(struct targets *t, const char *name)
+{
+	const struct state_header *h;
+	struct live_state *live;
+	int ret;
+
+	if (strncmp(name, PREFIX, sizeof(PREFIX) - 1) ||
+		strlen(name) >= sizeof(((struct target *)0)->name) || is_listed(t, name))
+		return true;
+	ret = live_state_open_file(t->dir_fd, name, true, &live);
+	if (ret < 0)
+		return ret != -EAGAIN;
+	h = live_state_header(live);
+	if (h->lease.pid == t->own_pid && h->lease.start_ticks == t->own_start_ticks)
+		adopt(t, name, live);
+	else
+		live_state_close(live);
+	return true;
+}
+
+static void note_unready(struct targets *t, const char *name)
+{
+	unsigned uid, pid;
+
+	if (t->n_unready >= UNREADY_MAX || sscanf(name, PREFIX "%u.%u.", &uid, &pid) != 2)
+		return;
+	t->unready =
+		alloc_room(t->unready, t->n_unready, &t->unready_capacity, sizeof(*t->unready));
+	t->unready[t->n_unready++] = (struct targets_unready){ alloc_text(name, strlen(name)),
+		clock_now() + UNREADY_NS };
+}
+
+static void take_in(struct targets *t, const char *name)
+{
+	if (!try_name(t, name))
+		note_unready(t, name);
+}
+
+/* A file whose maker died in the middle never gets ready. */
+static void retry_unready(struct targets *t)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < t->n_unready; i++) {
+		struct targets_unready *one = &t->unready[i];
+
+		if (try_name(t, one->name) || clock_now() >= one->until_ns)
+			free(one->name);
+		else
+			t->unready[kept++] = *one;
+	}
+	t->n_unready = kept;
+}
+
+static void scan_all(struct targets *t)
+{
+	int fd = openat(t->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		take_in(t, entry->d_name);
+	if (dir)
+		closedir(dir);
+	else if (fd >= 0)
+		close(fd);
+}
+
+void targets_discover(struct targets *t)
+{
+	char buffer[16 << 10] __attribute__((aligned(__alignof__(struct inotify_event))));
+	bool lost = false;
+	ssize_t n;
+
+	retry_unready(t);
+	while ((n = read(t->inotify_fd, buffer, sizeof(buffer))) > 0) {
+		const struct inotify_event *event;
+		ssize_t at;
+
+		for (at = 0; at < n; at += (ssize_t)(sizeof(*event) + event->len)) {
+			event = (const void *)(buffer + at);
+			lost |= (event->mask & IN_Q_OVERFLOW) != 0;
+			if (event->len)
+				take_in(t, event->name);
+		}
+	}
+	if (lost)
+		scan_all(t);
+}
+
+static void attend(struct targets *t, struct target *target, uint64_t now_ns)
+{
+	const struct state_header *h;
+
+	if (live_state_has_ended(target->live)) {
+		finish(t, target, now_ns);
+		return;
+	}
+	if (!live_state_refresh(target->live))
+		return;
+	note_figures(target, now_ns);
+	live_state_rss_bytes(target->live);
+	h = live_state_header(target->live);
+	if (target->writes_itself)
+		return;
+	/* While we were silent the process may have written for itself. */
+	if (h->due_ns > target->due_ns)
+		target->due_ns = h->due_ns;
+	if (target->due_ns && now_ns >= target->due_ns) {
+		/* On the grid, however late this one is. */
+		target->due_ns = now_ns + h->snapshot_interval_ns -
+				 (now_ns - h->start_ns) % h->snapshot_interval_ns;
+		/* As the process itself: nothing to tell of one that has not sampled. */
+		if (h->samples)
+			write_snapshot(t, target, HEAPSPY_REASON_INTERVAL);
+	}
+	live_state_hold_lease(target->live, now_ns, target->due_ns);
+}
+
+/* Of the many short processes that a shell or a compiler starts nothing is kept. */
+static void forget_untold(struct targets *t)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < t->n; i++) {
+		const struct target *target = &t->all[i];
+
+		if (target->live || target->n_snapshots || target->n_failures ||
+			target->writes_itself || target->not_interposed)
+			t->all[kept++] = *target;
+		else
+			t->n_untold++;
+	}
+	t->n = kept;
+}
+
+/* Not each time that something happens to somebody. */
+static bool wants_attention(const struct target *target, uint64_t now_ns)
+{
+	struct pollfd end = { target->pidfd, POLLIN, 0 };
+
+	return target->live &&
+	       (now_ns >= target->attended_ns + STATE_HEARTBEAT_NS ||
+		       (target->due_ns && now_ns >= target->due_ns) || poll(&end, 1, 0) > 0);
+}
+
+size_t targets_n_alive(const struct targets *t)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < t->n; i++)
+		n += t->all[i].live != NULL;
+	return n;
+}
+
+/*
+ * RSS cannot be asked for once a process is gone, and its last snapshot is written
+ * then: so it is looked at more often than all else, unless there are many.
+ */
+static void look_at_memory(struct targets *t, uint64_t now_ns)
+{
+	size_t i;
+
+	if (targets_n_alive(t) > MEMORY_TARGETS_MAX)
+		return;
+	for (i = 0; i < t->n; i++)
+		if (t->all[i].live && now_ns >= t->all[i].memory_ns + MEMORY_NS) {
+			t->all[i].memory_ns = now_ns;
+			live_state_rss_bytes(t->all[i].live);
+		}
+}
+
+void targets_attend(struct targets *t, uint64_t now_ns)
+{
+	size_t i;
+
+	look_at_memory(t, now_ns);
+	for (i = 0; i < t->n; i++)
+		if (wants_attention(&t->all[i], now_ns)) {
+			t->all[i].attended_ns = now_ns;
+			attend(t, &t->all[i], now_ns);
+		}
+	forget_untold(t);
+}
+
+uint64_t targets_next_ns(const struct targets *t, uint64_t now_ns)
+{
+	uint64_t next_ns = t->n_unready ? now_ns + RETRY_NS : NO_TIME;
+	bool few = targets_n_alive(t) <= MEMORY_TARGETS_MAX;
+	size_t i;
+
+	for (i = 0; i < t->n; i++) {
+		const struct target *target = &t->all[i];
+
+		if (!target->live)
+			continue;
+		if (next_ns > target->attended_ns + STATE_HEARTBEAT_NS)
+			next_ns = target->attended_ns + STATE_HEARTBEAT_NS;
+		if (few && next_ns > target->memory_ns + MEMORY_NS)
+			next_ns = target->memory_ns + MEMORY_NS;
+		if (target->due_ns && target->due_ns < next_ns && !target->writes_itself)
+			next_ns = target->due_ns;
+	}
+	return next_ns;
+}

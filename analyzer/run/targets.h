@@ -1,0 +1,83 @@
+/*
+ * targets.h - the processes that heapspy run looks after: every one whose state
+ * names it as the holder of the lease. They are found by their files in the
+ * state directory, so it does not matter who started them.
+ */
+#ifndef HEAPSPY_ANALYZER_TARGETS_H
+#define HEAPSPY_ANALYZER_TARGETS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "analyzer/fail.h"
+#include "analyzer/target/live_state.h"
+
+/* One program image of one process, from its first sample to its end. */
+struct target {
+	struct live_state *live; /* NULL once it has ended and is done with */
+	char name[128];          /* of the state's file */
+	uint32_t pid;
+	char comm[16];
+	int pidfd;            /* readable once the process has ended; -1: none */
+	uint64_t attended_ns; /* when it was looked after last, */
+	uint64_t memory_ns;   /* and its RSS looked at */
+	uint64_t due_ns;      /* CLOCK_MONOTONIC of the next snapshot on time; 0 none */
+	bool writes_itself;   /* HEAPSPY_WRITER=thread and the like: we only watch */
+	bool not_interposed;  /* another malloc stands before heapspy's */
+	unsigned n_failures;  /* snapshots that could not be written */
+	/* For the summary. */
+	char dir[1100]; /* of its snapshots; "": none was written */
+	char last[1100];
+	unsigned n_snapshots;
+	uint64_t file_bytes;
+	uint64_t samples, lost, self_ns, lifetime_ns, state_bytes;
+	uint64_t live_bytes, peak_live_bytes; /* estimates */
+};
+
+/* A file that was still being made. */
+struct targets_unready {
+	char *name;
+	uint64_t until_ns; /* when to give it up */
+};
+
+struct targets {
+	struct target *all; /* in order of appearance */
+	size_t n, capacity;
+	size_t n_untold; /* ended without anything worth a snapshot; not in the list */
+	int dir_fd, inotify_fd;
+	uint32_t own_pid;
+	uint64_t own_start_ticks;
+	/* Where snapshots of processes that have changed their user go; "": as their states say. */
+	char dir[512];
+	struct targets_unready *unready;
+	size_t n_unready, unready_capacity;
+	unsigned n_failures;
+	struct fail first_failure; /* of writing a snapshot */
+};
+
+/* Watches the state directory from now on. Returns -1 with f filled. */
+int targets_init(struct targets *t, const char *state_dir, struct fail *f);
+
+/* Gives every lease back and frees. The states stay. */
+void targets_deinit(struct targets *t);
+
+/* Takes in what is new in the state directory. */
+void targets_discover(struct targets *t);
+
+/*
+ * Everything that is due at now_ns (CLOCK_MONOTONIC): heartbeats, snapshots, the last
+ * snapshot and the removal of the state of each that has ended.
+ */
+void targets_attend(struct targets *t, uint64_t now_ns);
+
+/* When to attend next, at the latest. */
+uint64_t targets_next_ns(const struct targets *t, uint64_t now_ns);
+
+/* Whether a process that lives on is in the list. */
+bool targets_has(const struct targets *t, uint32_t pid);
+
+/* How many live on. */
+size_t targets_n_alive(const struct targets *t);
+
+#endif

@@ -1,0 +1,210 @@
+/*
+ * doctor_state.c - owns the checks of a profiling under way: whose malloc comes
+ * first, how finely it samples, what it lost, who writes its snapshots and where.
+ */
+#include "analyzer/target/doctor.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "analyzer/target/proc.h"
+#include "analyzer/units.h"
+#include "preload/state/settings.h"
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Whether somebody outside is writing the snapshots, and speaks. */
+static bool has_lease(const struct state_header *state)
+{
+	return state->lease.pid && state->lease.heartbeat_ns &&
+	       monotonic_ns() - state->lease.heartbeat_ns < STATE_LEASE_NS;
+}
+
+static void check_writer(struct doctor_report *report, const struct state_header *state)
+{
+	static const char *const words[] = {
+		[WRITER_AUTO] = "the process itself, with a helper thread once it has threads",
+		[WRITER_THREAD] = "a helper thread in the process",
+		[WRITER_INLINE] = "the sampling thread of the process",
+		[WRITER_EXTERNAL] = "nobody but heapspy run and heapspy snapshot",
+		[WRITER_OFF] = "nobody",
+	};
+	struct strbuf every = { 0 };
+
+	if (state->writer == WRITER_OFF) {
+		strbuf_add_text(&every, ": HEAPSPY_WRITER=off");
+	} else if (state->snapshot_interval_ns) {
+		strbuf_add_text(&every, ", every ");
+		units_add_duration(&every, (double)state->snapshot_interval_ns);
+	} else {
+		strbuf_add_text(&every, ", none on time");
+	}
+	if (has_lease(state))
+		doctor_add(report, DOCTOR_OK, "writer", "heapspy, process %u%s", state->lease.pid,
+			every.data);
+	else if (state->lease.pid)
+		doctor_add(report, DOCTOR_NOTE, "writer",
+			"heapspy, process %u, has gone silent: the library writes by itself%s",
+			state->lease.pid, every.data);
+	else
+		doctor_add(report,
+			state->writer == WRITER_OFF || state->writer == WRITER_EXTERNAL
+				? DOCTOR_NOTE
+				: DOCTOR_OK,
+			"writer", "%s%s",
+			state->writer <= WRITER_OFF ? words[state->writer] : "unknown", every.data);
+	strbuf_deinit(&every);
+}
+
+struct writer {
+	bool is_known;
+	struct doctor_user user;
+	char status[8192];
+};
+
+/* The rights of the process that writes the files: heapspy run, or the process itself. */
+static void read_writer(uint32_t pid, const struct state_header *state, struct writer *writer)
+{
+	uint32_t of = has_lease(state) ? state->lease.pid : pid;
+	const char *uid, *gid, *groups;
+	char path[64];
+	FILE *stream;
+	size_t n;
+
+	snprintf(path, sizeof(path), "/proc/%u/status", of);
+	stream = fopen(path, "re");
+	if (!stream)
+		return;
+	n = fread(writer->status, 1, sizeof(writer->status) - 1, stream);
+	fclose(stream);
+	writer->status[n] = '\0';
+	uid = strstr(writer->status, "\nUid:");
+	gid = strstr(writer->status, "\nGid:");
+	groups = strstr(writer->status, "\nGroups:");
+	/* Real, then effective. */
+	writer->is_known = uid && gid && sscanf(uid, "\nUid: %*u %u", &writer->user.uid) == 1 &&
+			   sscanf(gid, "\nGid: %*u %u", &writer->user.gid) == 1;
+	writer->user.groups = groups ? groups + strlen("\nGroups:") : NULL;
+}
+
+/* Where its files go, as this view of the files has it. */
+static void check_directory(
+	struct doctor_report *report, uint32_t pid, const struct state_header *state)
+{
+	struct writer writer = { 0 };
+	char path[PATH_MAX];
+
+	if (state->dir[0] == '/')
+		snprintf(path, sizeof(path), "%s", state->dir);
+	else if (state->dir[0])
+		snprintf(path, sizeof(path), "%s/%s", state->cwd, state->dir);
+	else
+		snprintf(path, sizeof(path), "%s/heapspy.%s.%u", state->cwd, state->comm,
+			state->pid);
+	read_writer(pid, state, &writer);
+	if (proc_shares_files(pid))
+		doctor_add_directory(
+			report, "directory", path, writer.is_known ? &writer.user : NULL);
+	else
+		doctor_add(report, DOCTOR_NOTE, "directory",
+			"%s in a mount namespace of its own: from here /proc/%u/root%s", path, pid,
+			path);
+}
+
+static void check_losses(struct doctor_report *report, const struct state_header *state)
+{
+	static const char *const words[HEAPSPY_N_LOSSES] = {
+		[HEAPSPY_LOSS_REENTRY] = "sample points inside the library (signal handlers)",
+		[HEAPSPY_LOSS_NO_SCRATCH] = "samples of threads without a work area",
+		[HEAPSPY_LOSS_STATE_FULL] = "samples that found the state full",
+		[HEAPSPY_LOSS_REPLACED] = "blocks freed unseen",
+		[HEAPSPY_LOSS_FOLDED] = "stacks shortened for want of room",
+		[HEAPSPY_LOSS_MODULES] = "modules beyond the table",
+		[HEAPSPY_LOSS_THREAD_SLOTS] = "threads without a slot",
+		[HEAPSPY_LOSS_SNAPSHOTS] = "snapshots that could not be written",
+		[HEAPSPY_LOSS_DEATHS] = "lifetimes without room",
+		[HEAPSPY_LOSS_FORK_CHILDREN] = "children without a state",
+		[HEAPSPY_LOSS_CUT_STACKS] = "stacks cut at the depth limit",
+		[HEAPSPY_LOSS_BROKEN_STACKS] = "stacks that end in code without unwind tables",
+	};
+	/* A stack that ends early is a sample all the same: some are normal. */
+	uint64_t n_short =
+		state->losses[HEAPSPY_LOSS_CUT_STACKS] + state->losses[HEAPSPY_LOSS_BROKEN_STACKS];
+	bool is_bad = state->losses[HEAPSPY_LOSS_SNAPSHOTS] != 0;
+	bool is_noted = n_short > state->samples / 10;
+	struct strbuf text = { 0 }, count = { 0 };
+	unsigned i;
+
+	for (i = 0; i < HEAPSPY_N_LOSSES; i++) {
+		if (!state->losses[i])
+			continue;
+		is_noted |= i != HEAPSPY_LOSS_CUT_STACKS && i != HEAPSPY_LOSS_BROKEN_STACKS;
+		strbuf_clear(&count);
+		units_add_count(&count, state->losses[i]);
+		strbuf_addf(&text, "%s%s %s", text.bytes ? ", " : "", count.data,
+			words[i] ? words[i] : "of a kind unknown here");
+	}
+	if (text.bytes)
+		doctor_add(report,
+			is_bad     ? DOCTOR_BAD
+			: is_noted ? DOCTOR_NOTE
+				   : DOCTOR_OK,
+			"losses", "%s", text.data);
+	else
+		doctor_add(report, DOCTOR_OK, "losses", "none");
+	strbuf_deinit(&text);
+	strbuf_deinit(&count);
+}
+
+static void check_sampling(struct doctor_report *report, const struct state_header *state)
+{
+	struct strbuf interval = { 0 }, now = { 0 }, used = { 0 }, cap = { 0 };
+	unsigned level = state->level < 64 ? state->level : 63;
+
+	if (state->flags & HEAPSPY_INFO_NOT_INTERPOSED)
+		doctor_add(report, DOCTOR_BAD, "malloc",
+			"%s stands before heapspy, which sees nothing: see heapspy help allocators",
+			state->front_malloc[0] ? state->front_malloc : "another malloc");
+	else
+		doctor_add(report, DOCTOR_OK, "malloc", "heapspy's comes first, %s behind it",
+			state->next_malloc[0] ? state->next_malloc : "libc");
+	if (state->flags & HEAPSPY_INFO_STOPPED)
+		doctor_add(report, DOCTOR_NOTE, "sampling",
+			"stopped: by HEAPSPY_START=off or heapspy_stop()");
+	units_add_bytes(&interval, (double)state->interval_bytes);
+	units_add_bytes(&now, (double)state->interval_bytes * (double)(1ull << level));
+	if (level)
+		doctor_add(report, DOCTOR_NOTE, "interval",
+			"%s now, thinned %u times from %s: the state was full (HEAPSPY_STATE_MAX)",
+			now.data, level, interval.data);
+	else
+		doctor_add(report, DOCTOR_OK, "interval", "%s, %llu samples so far", interval.data,
+			(unsigned long long)state->samples);
+	units_add_bytes(&used, (double)state->used_bytes);
+	units_add_bytes(&cap, (double)state->max_bytes);
+	doctor_add(report, state->flags & HEAPSPY_INFO_STATE_PRIVATE ? DOCTOR_NOTE : DOCTOR_OK,
+		"state", "%s of %s used%s", used.data, cap.data,
+		state->flags & HEAPSPY_INFO_STATE_PRIVATE
+			? ", in private memory: nothing of it outlives the process"
+			: "");
+	strbuf_deinit(&interval);
+	strbuf_deinit(&now);
+	strbuf_deinit(&used);
+	strbuf_deinit(&cap);
+}
+
+void doctor_state(struct doctor_report *report, uint32_t pid, const struct state_header *state)
+{
+	check_sampling(report, state);
+	check_losses(report, state);
+	check_writer(report, state);
+	check_directory(report, pid, state);
+}

@@ -1,0 +1,16 @@
+/* library.h - where the libheapspy.so lies that belongs to this command. */
+#ifndef HEAPSPY_ANALYZER_LIBRARY_H
+#define HEAPSPY_ANALYZER_LIBRARY_H
+
+#include <stddef.h>
+
+#include "analyzer/fail.h"
+
+/*
+ * Fills out with the absolute path of the library: beside the command in a build
+ * tree, else where it was installed, also when the whole prefix was moved.
+ * Returns -1 with f filled (EXIT_CODE_OTHER) when it is in none of these places.
+ */
+int library_find(char *out, size_t bytes, struct fail *f);
+
+#endif
