@@ -44,9 +44,8 @@ echo "done: $library and $heapspy"
 
 step "A server under load, profiled for $seconds s"
 run=$(mktemp -d "${TMPDIR:-/tmp}/heapspy-demo.XXXXXX")
-echo "\$ LD_PRELOAD=\$PWD/$library HEAPSPY_INTERVAL=2s HEAPSPY_DIR=$run/server build/samples/server"
-LD_PRELOAD=$root/$library HEAPSPY_INTERVAL=2s HEAPSPY_DIR=$run/server \
-	build/samples/server >"$run/server.log" &
+echo "\$ $heapspy run --interval 2s --dir $run/server -- build/samples/server"
+"$heapspy" run --interval 2s --dir "$run/server" -- build/samples/server >"$run/server.log" &
 server=$!
 port=
 for _ in $(seq 100); do
@@ -59,8 +58,6 @@ done
 build/samples/load "$port" "$seconds" || fail "the load was not answered"
 stop_server || fail "the server ended with code $?"
 tail -n 1 "$run/server.log"
-set -- "$run"/server/*.hspy
-echo "$# snapshots, one every 2 s and one at exit, in $run/server"
 
 step "What grew between the third snapshot and the last?"
 echo "\$ $heapspy diff $run/server@3 $run/server@last"
