@@ -193,6 +193,7 @@ HS_EXPORT int daemon(int keep_directory, int keep_descriptors)
 {
 	struct state_header *state = process_state();
 	uint64_t start_ticks = 0, start_ns = 0;
+	bool is_ours = false;
 	uint32_t pid = 0;
 	int result;
 
@@ -202,10 +203,10 @@ HS_EXPORT int daemon(int keep_directory, int keep_descriptors)
 		pid = state->pid;
 		start_ticks = state->start_ticks;
 		start_ns = state->start_ns;
-		lifecycle_before_daemon();
+		is_ours = lifecycle_before_daemon();
 	}
 	result = next.daemon(keep_directory, keep_descriptors);
-	if (!result && pid) /* the child: nobody else is left to remove it */
+	if (!result && is_ours) /* the child: nobody else is left to remove it */
 		process_state_unlink(&process_settings, pid, start_ticks, start_ns);
 	return result;
 }
@@ -219,10 +220,20 @@ HS_EXPORT int hooked_prctl(int option, unsigned long a, unsigned long b, unsigne
 HS_EXPORT int hooked_prctl(
 	int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
 {
+	struct state_header *resting = NULL;
 	bool raised;
 	int result;
 
 	resolve_early();
+	if ((option == PR_SET_SECCOMP && a == SECCOMP_MODE_STRICT) ||
+		(option == PR_SET_TSC && a == PR_TSC_SIGSEGV))
+		resting = lifecycle_clock_going();
+	if (option == PR_SET_TSC) {
+		result = next.prctl(option, a, b, c, d);
+		if (result)
+			lifecycle_clock_stays(resting);
+		return result;
+	}
 	/* A filter without a program only asks whether there could be one. */
 	if (HS_LIKELY(option != PR_SET_SECCOMP) || (a == SECCOMP_MODE_FILTER && !b))
 		return next.prctl(option, a, b, c, d);
@@ -230,6 +241,8 @@ HS_EXPORT int hooked_prctl(
 	result = next.prctl(option, a, b, c, d);
 	if (result && raised)
 		lifecycle_seccomp_failed();
+	if (result)
+		lifecycle_clock_stays(resting);
 	return result;
 }
 
@@ -298,11 +311,14 @@ long interpose_process_first_syscall(void)
 long interpose_process_seccomp(long number, long operation, long flags, long program)
 {
 	long (*real)(long, long, long, long);
+	struct state_header *resting = NULL;
 	bool raised = false;
 	long result;
 
 	resolve_early();
 	real = (long (*)(long, long, long, long))interpose_process_next_syscall;
+	if (operation == SECCOMP_SET_MODE_STRICT)
+		resting = lifecycle_clock_going();
 	/* The other operations only ask. */
 	if (operation == SECCOMP_SET_MODE_STRICT ||
 		(operation == SECCOMP_SET_MODE_FILTER && program))
@@ -310,6 +326,8 @@ long interpose_process_seccomp(long number, long operation, long flags, long pro
 	result = real(number, operation, flags, program);
 	if (result < 0 && raised)
 		lifecycle_seccomp_failed();
+	if (result < 0)
+		lifecycle_clock_stays(resting);
 	return result;
 }
 

@@ -200,12 +200,14 @@ void lifecycle_seccomp_failed(void)
 	writer_restart_helper();
 }
 
-void lifecycle_before_daemon(void)
+bool lifecycle_before_daemon(void)
 {
 	struct state_header *state = process_state();
 
-	if (state && !hs_load_relaxed(&process_seccomp) && !writer_exit_is_leased(state))
-		writer_exit(state);
+	if (!state || hs_load_relaxed(&process_seccomp) || writer_exit_is_leased(state))
+		return false;
+	writer_exit(state);
+	return true;
 }
 
 /*
@@ -216,12 +218,46 @@ static void stand_still(struct state_header *state)
 {
 	uint8_t guard = thread_state_enter();
 
-	if (hs_thread.generation == hs_load_relaxed(&process_generation))
-		thread_state_settle(state, 0);
+	thread_state_finish(state);
+	/* First: another thread that leaves finds no state, and may be faster than we are. */
+	hs_store_release(&state->exit_ns, clock_ns(CLOCK_MONOTONIC));
 	hs_store_relaxed(&process_page.pass_through, 1);
 	hs_store_release(&process_page.state, NULL);
-	hs_store_release(&state->exit_ns, clock_ns(CLOCK_MONOTONIC));
 	thread_state_leave(guard);
+}
+
+/* The last snapshot, by whoever writes here. */
+static void end(struct state_header *state)
+{
+	if (writer_exit_is_leased(state)) {
+		stand_still(state);
+		return;
+	}
+	writer_exit(state);
+	process_state_unlink(&process_settings, state->pid, state->start_ticks, state->start_ns);
+}
+
+struct state_header *lifecycle_clock_going(void)
+{
+	struct state_header *state = process_state();
+
+	if (!state || hs_load_relaxed(&process_seccomp) || !is_this_process(state))
+		return NULL;
+	writer_end_helper();
+	end(state);
+	hs_store_relaxed(&process_page.pass_through, 1);
+	hs_store_release(&process_page.state, NULL);
+	return state;
+}
+
+void lifecycle_clock_stays(struct state_header *state)
+{
+	if (!state)
+		return;
+	hs_store_relaxed(&state->exit_ns, 0);
+	hs_store_relaxed(&process_page.pass_through, 0);
+	hs_store_release(&process_page.state, state);
+	writer_restart_helper();
 }
 
 void lifecycle_exit(void)
@@ -237,13 +273,7 @@ void lifecycle_exit(void)
 		return;
 	}
 	unwind_reference_report();
-	if (writer_exit_is_leased(state)) {
-		stand_still(state);
-	} else {
-		writer_exit(state);
-		process_state_unlink(
-			&process_settings, state->pid, state->start_ticks, state->start_ns);
-	}
+	end(state);
 	hs_store_release(&process_page.exit_progress, EXIT_DONE);
 }
 
@@ -252,12 +282,11 @@ void lifecycle_load(void (*resolve)(void))
 	bool is_adopted = hs_thread.generation && hs_thread.generation == process_generation;
 	uint64_t gap = hs_thread.gap, left = hs_thread.left;
 	struct state_header *state;
-	uint8_t guard;
+	uint8_t guard = thread_state_enter();
 
 	real_alloc_resolve();
 	clock_init();
 	log_init();
-	guard = thread_state_enter();
 	resolve();
 	state = lifecycle_state_or_make();
 	/* Not in begin(), which may run inside a hook. */

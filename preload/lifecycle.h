@@ -40,7 +40,18 @@ void lifecycle_load(void (*resolve)(void));
 /* The last act of the process: writes the exit snapshot, removes the state's name. */
 void lifecycle_exit(void);
 
-/* The process is about to end inside daemon(): writes the exit snapshot. */
-void lifecycle_before_daemon(void);
+/*
+ * The process is about to end inside daemon(): writes the exit snapshot. Returns whether the
+ * state's name is for us to remove then; it is not while another process holds the lease.
+ */
+bool lifecycle_before_daemon(void);
+
+/*
+ * The program is about to give up reading the time (strict seccomp, PR_SET_TSC): a sample would
+ * be fatal, and perhaps any system call. Profiling ends here, with its last snapshot. What is
+ * returned goes to lifecycle_clock_stays() if the program's call failed.
+ */
+struct state_header *lifecycle_clock_going(void);
+void lifecycle_clock_stays(struct state_header *state);
 
 #endif

@@ -17,7 +17,8 @@
 static int verbose;
 static unsigned lines;
 static dev_t stderr_device;
-static ino_t stderr_inode;
+static ino_t stderr_inode; /* 0: it was closed at load, and whatever is there now is a file */
+static int stderr_known;
 static uint32_t bare_tid;
 static uint32_t silent;
 
@@ -144,6 +145,7 @@ void log_init(void)
 {
 	struct stat st;
 
+	stderr_known = 1;
 	if (!rawsys(SYS_fstat, 2, &st)) {
 		stderr_device = st.st_dev;
 		stderr_inode = st.st_ino;
@@ -159,7 +161,7 @@ static bool is_stderr(int fd)
 	struct pollfd pipe = { fd, 0, 0 };
 	struct stat st;
 
-	if (!stderr_inode)
+	if (!stderr_known)
 		return true; /* before load */
 	return !rawsys(SYS_fstat, fd, &st) && st.st_dev == stderr_device &&
 	       st.st_ino == stderr_inode &&
@@ -178,8 +180,8 @@ static int open_stderr(void)
 	if (!hs_load_relaxed(&bare_tid) ||
 		hs_load_relaxed(&bare_tid) != (uint32_t)rawsys(SYS_gettid, 0))
 		return 2;
-	return (int)rawsys(
-		SYS_open, "/proc/self/fd/2", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	return (int)rawsys(SYS_open, "/proc/self/fd/2",
+		O_WRONLY | O_APPEND | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 }
 
 void log_silence(bool is_silent)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include "preload/clock.h"
@@ -181,11 +182,29 @@ static uint64_t below_address_space_limit(uint64_t bytes)
 	return limit.rlim_cur / 16 < MAX_BYTES_MIN ? MAX_BYTES_MIN : limit.rlim_cur / 16;
 }
 
-/* Where snapshots go and who writes them: for the process itself, and for others. */
-static void fill_in_writer(struct state_header *state, const struct settings *settings)
+/*
+ * Whether the process that offered to write snapshots is there, and sees the state directory
+ * that we see. What cannot be found out counts as yes: silence ends the lease anyway.
+ */
+static bool is_offered_lease(const struct settings *settings)
 {
+	struct stat ours, theirs;
+	char path[320];
 	uint32_t parent;
 
+	if (!settings->lease_pid || process_state_start_ticks(settings->lease_pid, &parent) !=
+					    settings->lease_start_ticks)
+		return false;
+	log_format(path, sizeof(path), "/proc/%u/root%s", settings->lease_pid, settings->state_dir);
+	return rawsys(SYS_stat, settings->state_dir, &ours) < 0 ||
+	       rawsys(SYS_stat, path, &theirs) < 0 ||
+	       (ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino);
+}
+
+/* Where snapshots go and who writes them: for the process itself, and for others. */
+static void fill_in_writer(
+	struct state_header *state, const struct settings *settings, bool is_leased)
+{
 	state->writer = settings->writer;
 	state->snapshot_interval_ns = settings->interval_ns;
 	state->due_ns = settings->interval_ns ? state->start_ns + settings->interval_ns : 0;
@@ -198,8 +217,7 @@ static void fill_in_writer(struct state_header *state, const struct settings *se
 		settings->dir[0] &&
 		(state->flags & HEAPSPY_INFO_FORK_CHILD || !settings->dir_has_pid) &&
 		process_state_is_descendant(settings);
-	if (settings->lease_pid && process_state_start_ticks(settings->lease_pid, &parent) ==
-					   settings->lease_start_ticks) {
+	if (is_leased) {
 		state->lease.pid = settings->lease_pid;
 		state->lease.start_ticks = settings->lease_start_ticks;
 		state->lease.heartbeat_ns = state->start_ns; /* time to find us */
@@ -213,6 +231,7 @@ struct state_header *process_state_create(
 	uint32_t pid = (uint32_t)rawsys(SYS_getpid, 0), ppid;
 	uint64_t start_ticks = process_state_start_ticks(pid, &ppid);
 	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC), max_bytes;
+	bool is_leased = is_offered_lease(settings);
 	char path[384];
 	int error = 0;
 
@@ -223,7 +242,7 @@ struct state_header *process_state_create(
 		 * behind. Who holds the lease makes its last snapshot of it.
 		 */
 		file_prefix(pid, start_ticks, path, sizeof(path));
-		if (!settings->lease_pid)
+		if (!is_leased)
 			scan(settings->state_dir, path, true);
 		file_name(settings, pid, start_ticks, now_ns, path, sizeof(path));
 		state = state_map_create(path, max_bytes, &error);
@@ -252,7 +271,7 @@ struct state_header *process_state_create(
 	memcpy(state->front_malloc, facts->front_malloc, sizeof(state->front_malloc));
 	memcpy(state->next_malloc, facts->next_malloc, sizeof(state->next_malloc));
 	state->flags = flags | facts->flags | (settings->start_off ? HEAPSPY_INFO_STOPPED : 0);
-	fill_in_writer(state, settings);
+	fill_in_writer(state, settings, is_leased);
 	state->n_names = 1; /* name 0 is "unknown" */
 	if (!lay_out(state)) {
 		process_state_unlink(settings, pid, start_ticks, now_ns);

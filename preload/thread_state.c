@@ -160,6 +160,18 @@ void thread_state_settle(struct state_header *state, uint64_t gap_bytes)
 	t->left = gap_bytes;
 }
 
+void thread_state_finish(struct state_header *state)
+{
+	struct thread_state *t = &hs_thread;
+
+	if (t->generation != hs_load_relaxed(&process_generation))
+		return;
+	thread_state_settle(state, 0);
+	if (t->slot)
+		slot_release(state, t->slot);
+	t->slot = 0;
+}
+
 /* Destructor of exit_key. */
 static void thread_exits(void *value)
 {
@@ -171,10 +183,7 @@ static void thread_exits(void *value)
 		return;
 	guard = thread_state_enter();
 	t->flags |= THREAD_EXITING;
-	thread_state_settle(state, 0);
-	if (t->slot)
-		slot_release(state, t->slot);
-	t->slot = 0;
+	thread_state_finish(state);
 	thread_state_work_done();
 	thread_state_leave(guard);
 }

@@ -113,6 +113,12 @@ void thread_state_adopt(struct state_header *state, uint32_t generation, uint64_
 /* Adds what the calling thread has consumed to state->bytes_seen and starts over with gap bytes. */
 void thread_state_settle(struct state_header *state, uint64_t gap_bytes);
 
+/*
+ * The last word of the calling thread: what it has consumed is added, and nobody
+ * looks for more. Without effect on a thread that never sampled. Inside the guard.
+ */
+void thread_state_finish(struct state_header *state);
+
 /* The calling thread's work area, made at first use; NULL when memory is short. */
 struct unwind_scratch *thread_state_work(void);
 

@@ -32,6 +32,7 @@
 #define LOCK_POLL_NS       1000000ull
 #define REFUSED_NS         10000000ull
 #define HELPER_END_TRIES   200
+#define EXIT_LEASE_NS      (2 * STATE_HEARTBEAT_NS + STATE_HEARTBEAT_NS / 2)
 
 #define UNFIT_FOR_WRITING                                                                          \
 	(HEAPSPY_STACK_TRUNCATED | HEAPSPY_STACK_SIGNAL | HEAPSPY_STACK_FOREIGN | HEAPSPY_STACK_CUT)
@@ -93,14 +94,21 @@ static void unlock(struct state_header *state)
 	hs_store_release(&state->writer_lock, 0);
 }
 
-/* Whether snapshots are another process's business, and it goes about it. */
-static bool is_leased(const struct state_header *state, uint64_t now_ns)
+/* Whether snapshots are another process's business, and it has spoken within silence_ns. */
+static bool has_holder(const struct state_header *state, uint64_t now_ns, uint64_t silence_ns)
 {
+	/* Signed: it may have spoken after we looked at the clock. */
+	int64_t age_ns = (int64_t)(now_ns - hs_load_relaxed(&state->lease.heartbeat_ns));
+
 	return state->lease.pid && !(state->flags & HEAPSPY_INFO_STATE_PRIVATE) &&
 	       (state->writer == WRITER_AUTO || state->writer == WRITER_EXTERNAL) &&
-	       /* Signed: it may have spoken after we looked at the clock. */
-	       (int64_t)(now_ns - hs_load_relaxed(&state->lease.heartbeat_ns)) <
-		       (int64_t)STATE_LEASE_NS;
+	       /* A time far ahead is of another clock, or of nobody. */
+	       age_ns < (int64_t)silence_ns && age_ns > -(int64_t)silence_ns;
+}
+
+static bool is_leased(const struct state_header *state, uint64_t now_ns)
+{
+	return has_holder(state, now_ns, STATE_LEASE_NS);
 }
 
 static bool is_due(const struct state_header *state, uint64_t now_ns)
@@ -295,7 +303,9 @@ void writer_thread_made(bool made, bool first)
 
 	if (!made && first)
 		hs_store_relaxed(&process_page.threaded, 0);
-	if (made && state && process_settings.writer == WRITER_AUTO)
+	if (made && state &&
+		(process_settings.writer == WRITER_AUTO ||
+			process_settings.writer == WRITER_THREAD))
 		start_helper(state);
 	errno = saved_errno;
 }
@@ -345,7 +355,8 @@ int writer_snapshot(const char *label)
 
 bool writer_exit_is_leased(const struct state_header *state)
 {
-	return is_leased(state, clock_ns(CLOCK_MONOTONIC)) &&
+	/* A killed holder that nobody has waited for looks alive: so be less patient here. */
+	return has_holder(state, clock_ns(CLOCK_MONOTONIC), EXIT_LEASE_NS) &&
 	       rawsys(SYS_kill, state->lease.pid, 0) != -ESRCH;
 }
 
@@ -353,7 +364,7 @@ void writer_exit(struct state_header *state)
 {
 	uint8_t guard;
 
-	if (process_settings.writer == WRITER_OFF ||
+	if (process_settings.writer == WRITER_OFF || process_settings.writer == WRITER_EXTERNAL ||
 		!snapshot_file_is_due_at_exit(state, clock_ns(CLOCK_MONOTONIC)))
 		return;
 	guard = thread_state_enter();

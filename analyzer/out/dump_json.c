@@ -67,6 +67,7 @@ static void add_info(struct json *j, const struct snapshot *s)
 	json_unsigned(j, "state_max_bytes", i->state_max_bytes);
 	json_unsigned(j, "rss_bytes", i->rss_bytes);
 	json_unsigned(j, "rss_peak_bytes", i->rss_peak_bytes);
+	json_unsigned(j, "live_bytes", i->live_bytes);
 	json_unsigned(j, "peak_live_bytes", i->peak_live_bytes);
 	json_unsigned(j, "peak_ns", i->peak_ns);
 	json_text(j, "comm", snapshot_string(s, i->comm));

@@ -114,6 +114,7 @@ static void add_info(struct strbuf *out, const struct snapshot *s)
 	add_number(out, "state_max_bytes", i->state_max_bytes);
 	add_number(out, "rss_bytes", i->rss_bytes);
 	add_number(out, "rss_peak_bytes", i->rss_peak_bytes);
+	add_number(out, "live_bytes", i->live_bytes);
 	add_number(out, "peak_live_bytes", i->peak_live_bytes);
 	add_number(out, "peak_ns", i->peak_ns);
 	strbuf_add_text(out, "losses\n");

@@ -141,6 +141,7 @@ struct heapspy_info {
 	/* Since the first release; 0 where a file ends before. */
 	uint64_t peak_live_bytes; /* largest estimate of the live bytes so far */
 	uint64_t peak_ns;         /* when that was, since start_ns */
+	uint64_t live_bytes;      /* the same estimate at the cut */
 };
 
 #define HEAPSPY_INFO_BYTES_MIN 320 /* up to and including losses */
@@ -207,6 +208,6 @@ _Static_assert(sizeof(struct heapspy_section) == 32, "format 1");
 _Static_assert(sizeof(struct heapspy_module) == 72, "format 1");
 _Static_assert(sizeof(struct heapspy_sample) == 32, "format 1");
 _Static_assert(sizeof(struct heapspy_tick) == 24, "format 1");
-_Static_assert(sizeof(struct heapspy_info) == 336, "format 1");
+_Static_assert(sizeof(struct heapspy_info) == 344, "format 1");
 
 #endif

@@ -22,6 +22,8 @@
 struct descriptor {
 	long fd;
 	uint64_t limit_bytes, written_bytes;
+	uint64_t sound_bytes; /* snapshot_bytes_max() */
+	long error;           /* why it took no more; 0: it took all */
 };
 
 static bool write_at(void *context, uint64_t offset, const void *data, size_t bytes)
@@ -29,8 +31,10 @@ static bool write_at(void *context, uint64_t offset, const void *data, size_t by
 	struct descriptor *file = context;
 	const char *p = data;
 
-	if (offset + bytes > file->limit_bytes)
+	if (offset + bytes > file->limit_bytes || offset + bytes > file->sound_bytes) {
+		file->error = offset + bytes > file->limit_bytes ? -EFBIG : -EUCLEAN;
 		return false;
+	}
 	if (offset + bytes > file->written_bytes)
 		file->written_bytes = offset + bytes;
 	while (bytes) {
@@ -38,8 +42,10 @@ static bool write_at(void *context, uint64_t offset, const void *data, size_t by
 
 		if (n == -EINTR)
 			continue;
-		if (n <= 0)
+		if (n <= 0) {
+			file->error = n ? n : -ENOSPC;
 			return false;
+		}
 		p += n;
 		offset += (uint64_t)n;
 		bytes -= (size_t)n;
@@ -121,7 +127,8 @@ static long publish(const char *temporary, const char *path)
 static long write_temporary(struct snapshot_file *file, const struct state_header *state,
 	const struct snapshot_facts *facts)
 {
-	struct descriptor descriptor = { .limit_bytes = file_limit_bytes() };
+	struct descriptor descriptor = { .limit_bytes = file_limit_bytes(),
+		.sound_bytes = snapshot_bytes_max(state) };
 	struct snapshot_sink sink = { write_at, &descriptor, file->buffer, sizeof(file->buffer) };
 	bool whole;
 
@@ -138,7 +145,7 @@ static long write_temporary(struct snapshot_file *file, const struct state_heade
 		return 0;
 	}
 	rawsys(SYS_unlink, file->temporary);
-	return -ENOSPC;
+	return descriptor.error ? descriptor.error : -EUCLEAN;
 }
 
 /* Six digits: the names sort as the numbers do. */

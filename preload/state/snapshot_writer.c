@@ -108,7 +108,7 @@ static void write_live(struct output *out)
 		if (n > LIVE_BUCKETS_MAX || buckets > c->bytes || buckets % 8 ||
 			n * sizeof(struct state_live_bucket) > c->bytes - buckets)
 			continue;
-		for (b = 0; b < n; b++) {
+		for (b = 0; b < n && out->file.ok; b++) {
 			const struct state_live_bucket *bucket = state_at(out->state,
 				c->offset + buckets + b * sizeof(struct state_live_bucket));
 
@@ -219,7 +219,7 @@ static void write_stacks(struct output *out)
 		const uint64_t *slots = state_at(out->state, c->offset);
 		uint64_t n = c->bytes / sizeof(*slots), i;
 
-		for (i = 0; i < n; i++) {
+		for (i = 0; i < n && out->file.ok; i++) {
 			uint32_t id = (uint32_t)hs_load_acquire(&slots[i]); /* put_in() */
 			const struct state_stack *s = id ? stack_at(out, id) : NULL;
 			uint32_t n_frames;
@@ -459,6 +459,7 @@ static void end_info(struct output *out)
 	info->samples = hs_load_relaxed(&s->samples);
 	info->deaths = hs_load_relaxed(&s->deaths);
 	info->self_ns = hs_load_relaxed(&s->self_ns);
+	info->live_bytes = hs_load_relaxed(&s->live_bytes);
 	info->peak_live_bytes = hs_load_relaxed(&s->peak_live_bytes);
 	info->peak_ns = hs_load_relaxed(&s->peak_ns) - s->start_ns;
 	if (!info->peak_live_bytes)
@@ -471,6 +472,11 @@ static void end_info(struct output *out)
 	snapshot_output_begin(&out->file, HEAPSPY_SECTION_INFO);
 	snapshot_output_put(&out->file, info, sizeof(*info));
 	snapshot_output_end(&out->file);
+}
+
+uint64_t snapshot_bytes_max(const struct state_header *state)
+{
+	return 4 * hs_load_acquire(&state->committed_bytes) + SNAPSHOT_BUFFER_BYTES;
 }
 
 bool snapshot_write(const struct state_header *state, const struct snapshot_facts *facts,

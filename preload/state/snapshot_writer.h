@@ -29,6 +29,9 @@ struct snapshot_facts {
 	void *bytes_seen_context;
 };
 
+/* No sound state makes a larger file: here ends what a damaged one is made to say. Bytes. */
+uint64_t snapshot_bytes_max(const struct state_header *state);
+
 /*
  * Writes a snapshot of state. Takes no lock and changes nothing in the state;
  * the process may go on meanwhile. Samples born after facts->now_ns are left

@@ -10,7 +10,7 @@ MAGIC = b"\x89HSPY\r\n\0"
 INFO, STRINGS, MODULES, THREADS, STACKS, LIVE, TICKS = range(1, 8)
 HEADER = struct.Struct("<8sIIQQ")
 SECTION = struct.Struct("<IIQQQ")
-INFO_FIELDS = struct.Struct("<IIII QQ16sQQQQQ II QQQQQQQQQ IIIIII 16Q QQ")
+INFO_FIELDS = struct.Struct("<IIII QQ16sQQQQQ II QQQQQQQQQ IIIIII 16Q QQQ")
 MODULE = struct.Struct("<IIQQQII32s")
 SAMPLE = struct.Struct("<QQQII")
 TICK = struct.Struct("<QQQ")
@@ -131,7 +131,7 @@ class Snapshot:
         if not self.info["cut_wall_ns"]:
             self.info["cut_wall_ns"] = self.info["start_wall_ns"] + self.info["cut_ns"]
         self.losses = [0] * 16
-        self.peak = (0, 0)  # bytes, time
+        self.tail = (0, 0, 0)  # peak bytes, its time, live bytes
         self.modules, self.threads, self.stacks, self.live, self.ticks = [], ["", "main"], [], [], []
 
     # -- writing --
@@ -148,7 +148,7 @@ class Snapshot:
 
         values = [intern(self.info[name]) if name in INFO_STRINGS else self.info[name]
                   for name in INFO_NAMES]
-        bodies = {INFO: INFO_FIELDS.pack(*values, *self.losses, *self.peak)}
+        bodies = {INFO: INFO_FIELDS.pack(*values, *self.losses, *self.tail)}
         modules = b"".join(
             MODULE.pack(m.serial, intern(m.path), m.start, m.end, m.bias, m.flags, len(m.build_id),
                         m.build_id) for m in self.modules)
@@ -187,8 +187,8 @@ class Snapshot:
         result.info = dict(zip(INFO_NAMES, values))
         for name in INFO_STRINGS:
             result.info[name] = text(result.info[name])
-        result.losses = list(values[len(INFO_NAMES):-2])
-        result.peak = values[-2:]
+        result.losses = list(values[len(INFO_NAMES):-3])
+        result.tail = values[-3:]
         result.modules = [
             Module(serial, text(path), start, end, bias, flags, build_id[:n])
             for serial, path, start, end, bias, flags, n, build_id in MODULE.iter_unpack(bodies[MODULES])]
