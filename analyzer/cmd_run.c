@@ -12,6 +12,7 @@
 
 #include "analyzer/alloc.h"
 #include "analyzer/cmd.h"
+#include "analyzer/run/preflight.h"
 #include "analyzer/run/session.h"
 #include "analyzer/run/summary.h"
 #include "analyzer/target/library.h"
@@ -184,6 +185,20 @@ static char *set_dir(struct environment *e, struct session *s, const char *name)
 	return text;
 }
 
+/* Before anything is started: the places that were named. */
+static int check_places(
+	const struct environment *e, const struct settings *settings, struct fail *f)
+{
+	size_t i;
+
+	if (!settings->state_anon && preflight_state_dir(settings->state_dir, f) < 0)
+		return -1;
+	for (i = 0; i < e->n; i++)
+		if (!strncmp(e->entries[i], "HEAPSPY_DIR=", 12))
+			return preflight_dir(e->entries[i] + 12, f);
+	return 0;
+}
+
 static int check_program(const struct environment *e, const char *name, struct fail *f)
 {
 	struct program_environment env;
@@ -217,7 +232,8 @@ static int run_with(struct environment *e, const struct options *o, struct fail 
 	if (set_settings(e, o, f) < 0 || set_lease(e, f) < 0)
 		return -1;
 	settings_read(&settings, e->entries, names, refuse, f);
-	if (f->exit_code || check_program(e, o->args[0], f) < 0)
+	if (f->exit_code || check_program(e, o->args[0], f) < 0 ||
+		check_places(e, &settings, f) < 0)
 		return -1;
 	dir = set_dir(e, &s, o->args[0]);
 	if (dir)
@@ -225,6 +241,7 @@ static int run_with(struct environment *e, const struct options *o, struct fail 
 	s.environment = e->entries;
 	s.state_dir = settings.state_dir;
 	s.state_is_private = settings.state_anon;
+	s.nobody_writes = settings.writer == WRITER_OFF;
 	s.follows_forks = settings.children == CHILDREN_ALL;
 	if (session_run(&s, f) == 0) {
 		code = session_exit_code(&s);

@@ -22,7 +22,7 @@
 #include "heapspy/snapshot.h"
 
 #define STATE_MAGIC      0x6574617473797073ull
-#define STATE_VERSION    3
+#define STATE_VERSION    4
 #define STATE_ALIGN      16 /* of every record: an id is offset / STATE_ALIGN */
 #define STATE_CHUNKS_MAX 96
 #define STATE_PATH_BYTES 512
@@ -50,8 +50,8 @@ struct state_chunk {
  * until it speaks again. pid and start_ticks are written once, by the process.
  */
 struct state_lease {
-	uint32_t pid; /* 0: nobody's */
-	uint32_t reserved;
+	uint32_t pid;       /* 0: nobody's */
+	uint32_t is_beyond; /* that number means somebody else in the process's own pid namespace */
 	uint64_t start_ticks;
 	uint64_t heartbeat_ns; /* CLOCK_MONOTONIC */
 };
@@ -116,6 +116,8 @@ struct state_header {
 	uint64_t tick_second; /* last second that has its tick; claimed by CAS */
 	struct state_lease lease;
 	uint64_t exit_ns; /* CLOCK_MONOTONIC when the program left, and all below stood still; 0 */
+	uint32_t wrote_end; /* the process has written its last snapshot itself */
+	uint32_t reserved;
 
 	struct state_chunk chunk[STATE_CHUNKS_MAX];
 };

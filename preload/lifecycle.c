@@ -234,6 +234,7 @@ static void end(struct state_header *state)
 		return;
 	}
 	writer_exit(state);
+	hs_store_release(&state->wrote_end, 1);
 	process_state_unlink(&process_settings, state->pid, state->start_ticks, state->start_ns);
 }
 

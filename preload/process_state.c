@@ -90,7 +90,10 @@ uint64_t process_state_start_ticks(uint32_t pid, uint32_t *ppidp)
 	const char *p;
 
 	*ppidp = 0;
-	log_format(path, sizeof(path), "/proc/%u/stat", pid);
+	if (pid)
+		log_format(path, sizeof(path), "/proc/%u/stat", pid);
+	else
+		strcpy(path, "/proc/self/stat");
 	read_file(path, text, sizeof(text));
 	p = strrchr(text, ')'); /* the command before it may hold anything */
 	for (; p && *p && field < 22; p++) {
@@ -201,6 +204,16 @@ static bool is_offered_lease(const struct settings *settings)
 	       (ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino);
 }
 
+/* Whether the numbers in this /proc are those of our own pid namespace. */
+static bool proc_knows_us(uint32_t pid)
+{
+	char mine[16], link[16];
+	long n = rawsys(SYS_readlink, "/proc/self", link, sizeof(link));
+
+	return log_format(mine, sizeof(mine), "%u", pid) == (size_t)n &&
+	       !memcmp(mine, link, (size_t)n);
+}
+
 /* Where snapshots go and who writes them: for the process itself, and for others. */
 static void fill_in_writer(
 	struct state_header *state, const struct settings *settings, bool is_leased)
@@ -219,6 +232,7 @@ static void fill_in_writer(
 		process_state_is_descendant(settings);
 	if (is_leased) {
 		state->lease.pid = settings->lease_pid;
+		state->lease.is_beyond = !proc_knows_us(state->pid);
 		state->lease.start_ticks = settings->lease_start_ticks;
 		state->lease.heartbeat_ns = state->start_ns; /* time to find us */
 	}
@@ -229,7 +243,7 @@ struct state_header *process_state_create(
 {
 	struct state_header *state = NULL;
 	uint32_t pid = (uint32_t)rawsys(SYS_getpid, 0), ppid;
-	uint64_t start_ticks = process_state_start_ticks(pid, &ppid);
+	uint64_t start_ticks = process_state_start_ticks(0, &ppid);
 	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC), max_bytes;
 	bool is_leased = is_offered_lease(settings);
 	char path[384];
@@ -298,7 +312,7 @@ bool process_state_is_descendant(const struct settings *settings)
 	unsigned generation;
 
 	/* Not our own pid: the image before an exec was the same process. */
-	process_state_start_ticks(pid, &parent);
+	process_state_start_ticks(0, &parent);
 	/* Beyond the holder of the lease nobody is of this run. */
 	for (generation = 0;
 		generation < ANCESTORS_MAX && parent > 1 && parent != settings->lease_pid;

@@ -38,7 +38,10 @@ struct state_header *process_state_create(
 void process_state_unlink(
 	const struct settings *settings, uint32_t pid, uint64_t start_ticks, uint64_t start_ns);
 
-/* Field 22 of /proc/pid/stat (start time in clock ticks); 0 unknown. *ppidp: parent. */
+/*
+ * Field 22 of /proc/PID/stat (start time in clock ticks); 0 unknown. *ppidp: parent. pid 0: the
+ * calling process, whatever number the /proc that it sees has for it.
+ */
 uint64_t process_state_start_ticks(uint32_t pid, uint32_t *ppidp);
 
 /* Whether some ancestor of this process has a state of heapspy (HEAPSPY_CHILDREN=none). */

@@ -357,7 +357,7 @@ bool writer_exit_is_leased(const struct state_header *state)
 {
 	/* A killed holder that nobody has waited for looks alive: so be less patient here. */
 	return has_holder(state, clock_ns(CLOCK_MONOTONIC), EXIT_LEASE_NS) &&
-	       rawsys(SYS_kill, state->lease.pid, 0) != -ESRCH;
+	       (state->lease.is_beyond || rawsys(SYS_kill, state->lease.pid, 0) != -ESRCH);
 }
 
 void writer_exit(struct state_header *state)

@@ -39,6 +39,7 @@ TOKEN = re.compile(
 # What differs from run to run without meaning: clocks, ages, processes; and words that depend on where
 # exactly a range ends.
 MASKS = [(re.compile(pattern), by) for pattern, by in [
+    (r"\(profiler: [^,]* CPU,", "(profiler: SHARE,"),
     (r"\b\d+:\d\d:\d\d(\.\d+)?\b", "TIME"),
     (r"\b\d+(\.\d+)? (us|ms|s|min|h)\b", "AGE"),
     (r"\(pid \d+\)", "(pid PID)"),

@@ -184,6 +184,7 @@ static void reap(struct session *s)
 			stop_too(s);
 		}
 	}
+	s->has_children = pid == 0;
 }
 
 /* Passes a signal on, with the value that sigqueue() gave it. */
@@ -211,7 +212,9 @@ static bool is_farewell(int signal)
 static bool on_signal(struct session *s, const struct signalfd_siginfo *info)
 {
 	int signal = (int)info->ssi_signo;
-	bool sent_to_us = info->ssi_code != SI_KERNEL;
+	/* What the command sends to its group, or to all, it has not sent to itself through us. */
+	bool sent_to_us = info->ssi_code != SI_KERNEL &&
+			  !(info->ssi_pid && proc_is_below(info->ssi_pid, (uint32_t)getpid()));
 
 	if (signal == SIGCHLD) {
 		reap(s);
@@ -314,7 +317,7 @@ static void say_that_we_stay(const struct session *s, size_t n)
 
 static void watch(struct session *s, int signal_fd)
 {
-	bool said = false;
+	bool said = false, was_last = false;
 	size_t n;
 
 	for (;;) {
@@ -333,8 +336,14 @@ static void watch(struct session *s, int signal_fd)
 		if (!n)
 			targets_discover(&s->targets);
 		n += targets_n_alive(&s->targets);
-		if (!n && !s->targets.n_unready)
-			return;
+		if (!n && !s->targets.n_unready) {
+			/* A list of children is no more than a hint while some of them end. */
+			if (was_last || !s->has_children)
+				return;
+			was_last = true;
+			continue;
+		}
+		was_last = false;
 		if (!said && n) {
 			say_that_we_stay(s, n);
 			said = true;

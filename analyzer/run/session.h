@@ -26,12 +26,14 @@ struct session {
 	char **dir_slot; /* its place in environment */
 	const char *state_dir;
 	bool state_is_private; /* HEAPSPY_STATE=anon: nobody outside sees it */
+	bool nobody_writes;    /* HEAPSPY_WRITER=off */
 	bool follows_forks;    /* HEAPSPY_CHILDREN: a forked child without a state may get one */
 	bool quiet;
 	/* How it went. */
 	uint32_t pid;
 	int wait_status;       /* of the command, as wait() has it */
 	bool left_early;       /* a signal made us go while descendants lived on */
+	bool has_children;     /* adopted ones included; as reaping found it last */
 	bool was_told_to_stop; /* SIGTSTP came, and no stop or SIGCONT since */
 	uint64_t begin_ns, end_ns;
 	struct targets targets;

@@ -155,6 +155,25 @@ static void add_next(struct strbuf *out, const struct session *s, const struct t
 	strbuf_add_text(out, ")\n");
 }
 
+static bool has_files(const char *dir)
+{
+	uint64_t n_files = 0, bytes;
+
+	if (dir[0])
+		count_files(dir, &n_files, &bytes);
+	return n_files != 0;
+}
+
+static void add_wrote_itself(struct strbuf *out, const char *dir)
+{
+	strbuf_add_text(out, "it wrote its snapshots itself (--writer, --state)");
+	if (has_files(dir)) {
+		strbuf_add_text(out, "; next: heapspy diff ");
+		add_path(out, dir);
+	}
+	strbuf_add_char(out, '\n');
+}
+
 /* Why there is nothing to look at. */
 static void add_nothing(struct strbuf *out, const struct session *s, const struct target *main)
 {
@@ -162,12 +181,18 @@ static void add_nothing(struct strbuf *out, const struct session *s, const struc
 		strbuf_add_text(out,
 			"nothing was seen: the program's own malloc stands before heapspy's; "
 			"heapspy doctor -- COMMAND tells more\n");
+	else if (s->nobody_writes)
+		strbuf_add_text(out, "no snapshot: --writer off, HEAPSPY_WRITER=off\n");
 	else if ((main && main->writes_itself) || s->state_is_private)
-		strbuf_add_text(out, "it wrote its snapshots itself (--writer, --state)\n");
+		add_wrote_itself(out, s->targets.dir);
 	else if (s->targets.n_untold)
 		strbuf_add_text(out,
 			"no snapshot: it was brief and allocated too little for a sample; "
 			"--sample 1 counts every allocation\n");
+	else if (has_files(s->targets.dir))
+		/* A state that nobody outside can see: there was no room for its file. */
+		strbuf_add_text(
+			out, "it wrote its snapshots itself: the state directory took no file\n");
 	else
 		strbuf_add_text(out,
 			"nothing was profiled: no process of it came under the library; "

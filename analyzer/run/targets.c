@@ -28,7 +28,8 @@
 #define MEMORY_NS          100000000ull
 #define MEMORY_TARGETS_MAX 8
 #define UNREADY_MAX        4096
-#define UNREADY_NS         10000000000ull
+#define UNREADY_NS         2000000000ull
+#define INTERVAL_NS_MIN    10000000ull
 #define NO_TIME            UINT64_MAX
 
 static uint64_t clock_now(void)
@@ -68,26 +69,6 @@ static void forget(struct target *target)
 	if (target->pidfd >= 0)
 		close(target->pidfd);
 	target->pidfd = -1;
-}
-
-void targets_deinit(struct targets *t)
-{
-	size_t i;
-
-	for (i = 0; i < t->n; i++) {
-		/* Silence for longer than the lease: the process goes on by itself at once. */
-		if (t->all[i].live)
-			live_state_hold_lease(t->all[i].live, 0, t->all[i].due_ns);
-		forget(&t->all[i]);
-	}
-	for (i = 0; i < t->n_unready; i++)
-		free(t->unready[i].name);
-	free(t->unready);
-	free(t->all);
-	if (t->inotify_fd >= 0)
-		close(t->inotify_fd);
-	if (t->dir_fd >= 0)
-		close(t->dir_fd);
 }
 
 bool targets_has(const struct targets *t, uint32_t pid)
@@ -154,7 +135,7 @@ static void finish(struct targets *t, struct target *target, uint64_t now_ns)
 	if (live_state_refresh(target->live)) {
 		note_figures(target, now_ns);
 		h = live_state_header(target->live);
-		if (!target->writes_itself &&
+		if (!target->writes_itself && !h->wrote_end &&
 			(target->n_snapshots ||
 				snapshot_file_is_due_at_exit(h, h->start_ns + target->lifetime_ns)))
 			write_snapshot(t, target,
@@ -184,15 +165,32 @@ static void adopt(struct targets *t, const char *name, struct live_state *live)
 	target = &t->all[t->n++];
 	memset(target, 0, sizeof(*target));
 	target->live = live;
-	if (t->dir[0] && live_state_is_foreign(live))
+	if (t->dir[0] && (live_state_is_foreign(live) || !proc_shares_files(live_state_pid(live))))
 		live_state_set_place(live, t->dir);
 	snprintf(target->name, sizeof(target->name), "%s", name);
 	target->pid = live_state_pid(live);
 	snprintf(target->comm, sizeof(target->comm), "%s", h->comm);
 	target->pidfd = (int)syscall(SYS_pidfd_open, (pid_t)target->pid, 0);
-	target->due_ns = h->snapshot_interval_ns ? h->start_ns + h->snapshot_interval_ns : 0;
+	/* Taken once: the state is in the target's hands. */
+	if (h->snapshot_interval_ns >= INTERVAL_NS_MIN) {
+		target->interval_ns = h->snapshot_interval_ns;
+		target->start_ns = h->start_ns;
+		target->due_ns = h->start_ns + h->snapshot_interval_ns;
+	}
 	target->writes_itself = h->writer != WRITER_AUTO && h->writer != WRITER_EXTERNAL;
 	target->not_interposed = h->flags & HEAPSPY_INFO_NOT_INTERPOSED;
+}
+
+/*
+ * Whether a state is that of a descendant, as far as that can be told: in a pid
+ * namespace without a /proc of its own a process takes another one for itself. It
+ * is left to write its snapshots alone.
+ */
+static bool is_ours(const struct targets *t, struct live_state *live)
+{
+	/* It may end between the looks, and has no ancestors then. */
+	return live_state_has_ended(live) || proc_is_below(live_state_pid(live), t->own_pid) ||
+	       live_state_has_ended(live);
 }
 
 /* False: come again. */
@@ -209,7 +207,8 @@ static bool try_name(struct targets *t, const char *name)
 	if (ret < 0)
 		return ret != -EAGAIN;
 	h = live_state_header(live);
-	if (h->lease.pid == t->own_pid && h->lease.start_ticks == t->own_start_ticks)
+	if (h->lease.pid == t->own_pid && h->lease.start_ticks == t->own_start_ticks &&
+		is_ours(t, live))
 		adopt(t, name, live);
 	else
 		live_state_close(live);
@@ -306,8 +305,8 @@ static void attend(struct targets *t, struct target *target, uint64_t now_ns)
 		target->due_ns = h->due_ns;
 	if (target->due_ns && now_ns >= target->due_ns) {
 		/* On the grid, however late this one is. */
-		target->due_ns = now_ns + h->snapshot_interval_ns -
-				 (now_ns - h->start_ns) % h->snapshot_interval_ns;
+		target->due_ns = now_ns + target->interval_ns -
+				 (now_ns - target->start_ns) % target->interval_ns;
 		/* As the process itself: nothing to tell of one that has not sampled. */
 		if (h->samples)
 			write_snapshot(t, target, HEAPSPY_REASON_INTERVAL);
@@ -400,4 +399,28 @@ uint64_t targets_next_ns(const struct targets *t, uint64_t now_ns)
 			next_ns = target->due_ns;
 	}
 	return next_ns;
+}
+
+void targets_deinit(struct targets *t)
+{
+	size_t i;
+
+	for (i = 0; i < t->n; i++) {
+		struct target *target = &t->all[i];
+
+		if (target->live && live_state_has_ended(target->live))
+			finish(t, target, clock_now());
+		/* Silence for longer than the lease: the process goes on by itself at once. */
+		if (target->live)
+			live_state_hold_lease(target->live, 0, target->due_ns);
+		forget(target);
+	}
+	for (i = 0; i < t->n_unready; i++)
+		free(t->unready[i].name);
+	free(t->unready);
+	free(t->all);
+	if (t->inotify_fd >= 0)
+		close(t->inotify_fd);
+	if (t->dir_fd >= 0)
+		close(t->dir_fd);
 }

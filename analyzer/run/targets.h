@@ -22,6 +22,8 @@ struct target {
 	int pidfd;            /* readable once the process has ended; -1: none */
 	uint64_t attended_ns; /* when it was looked after last, */
 	uint64_t memory_ns;   /* and its RSS looked at */
+	uint64_t interval_ns; /* between snapshots; 0: none on time */
+	uint64_t start_ns;    /* of the grid they lie on */
 	uint64_t due_ns;      /* CLOCK_MONOTONIC of the next snapshot on time; 0 none */
 	bool writes_itself;   /* HEAPSPY_WRITER=thread and the like: we only watch */
 	bool not_interposed;  /* another malloc stands before heapspy's */
@@ -59,7 +61,7 @@ struct targets {
 /* Watches the state directory from now on. Returns -1 with f filled. */
 int targets_init(struct targets *t, const char *state_dir, struct fail *f);
 
-/* Gives every lease back and frees. The states stay. */
+/* Gives every lease back and frees. The states of those that live on stay. */
 void targets_deinit(struct targets *t);
 
 /* Takes in what is new in the state directory. */

@@ -191,6 +191,7 @@ static int begin_reading(struct live_state *live, enum heapspy_reason reason, co
 }
 
 struct memory_file {
+	uint64_t sound_bytes; /* snapshot_bytes_max() */
 	uint8_t *data;
 	size_t bytes, capacity;
 };
@@ -199,6 +200,8 @@ static bool write_to_memory(void *context, uint64_t offset, const void *data, si
 {
 	struct memory_file *file = context;
 
+	if (offset + bytes > file->sound_bytes)
+		return false;
 	if (offset + bytes > file->capacity) {
 		file->capacity = 2 * (offset + bytes);
 		file->data = alloc_resize(file->data, file->capacity, 1);
@@ -214,7 +217,7 @@ static bool write_to_memory(void *context, uint64_t offset, const void *data, si
 int live_state_read(
 	struct live_state *live, struct snapshot **snapshotp, bool *endedp, struct fail *f)
 {
-	struct memory_file memory = { NULL, 0, 0 };
+	struct memory_file memory = { 0 };
 	struct snapshot_sink sink = { write_to_memory, &memory, live->file.buffer,
 		sizeof(live->file.buffer) };
 	struct snapshot_facts facts;
@@ -223,6 +226,7 @@ int live_state_read(
 
 	if (begin_reading(live, HEAPSPY_REASON_REQUEST, NULL, &facts, f) < 0)
 		return -1;
+	memory.sound_bytes = snapshot_bytes_max(live->copy.state);
 	snprintf(name, sizeof(name), "process %u", live->source.pid);
 	if (snapshot_write(live->copy.state, &facts, &sink))
 		ret = snapshot_decode(memory.data, memory.bytes, name, 0, snapshotp, f);
@@ -250,6 +254,8 @@ static void choose_place(struct live_state *live)
 
 	if (live->place[0]) {
 		memcpy(state->dir, live->place, sizeof(state->dir));
+		state->cwd[0] = '\0';
+		state->tmpdir[0] = '\0';
 		state->dir_is_parents = true;
 		state->next_number = 1;
 		return;
@@ -279,6 +285,9 @@ int live_state_write(struct live_state *live, enum heapspy_reason reason, const 
 		ret = snapshot_file_write(&live->file, live->copy.state, &facts);
 		out->number = ret > 0 ? (uint32_t)ret : 0;
 	}
+	if (ret == -EUCLEAN)
+		return fail_set(
+			f, EXIT_CODE_INPUT, "the state of process %u is damaged", live->source.pid);
 	if (ret < 0)
 		return fail_set(f, EXIT_CODE_OTHER, "cannot write '%s': %s%s",
 			live->file.path[0] && ret != -ENOENT ? live->file.path

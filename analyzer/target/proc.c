@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define PARENT_TRIES 10
+
 /* The start of /proc/PID/name, NUL-terminated; false when it cannot be read. */
 static bool read_file(uint32_t pid, const char *name, char *out, size_t bytes)
 {
@@ -109,6 +111,23 @@ uint32_t proc_pid_here(uint32_t own_pid, uint64_t start_ticks)
 	if (dir)
 		closedir(dir);
 	return found;
+}
+
+bool proc_is_below(uint32_t pid, uint32_t ancestor)
+{
+	struct proc_stat stat = { 0 };
+	unsigned tries;
+
+	/* A parent that ends under our eyes leaves its children to another one. */
+	for (tries = 0; tries < PARENT_TRIES; tries++) {
+		uint32_t at = pid;
+
+		while (at != ancestor && proc_read_stat(at, &stat) && stat.ppid)
+			at = stat.ppid;
+		if (at == ancestor || !stat.ppid)
+			return at == ancestor;
+	}
+	return false;
 }
 
 uint32_t proc_living_thread(uint32_t pid)

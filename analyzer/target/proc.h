@@ -32,6 +32,9 @@ uint32_t proc_own_pid(uint32_t pid);
  */
 uint32_t proc_pid_here(uint32_t own_pid, uint64_t start_ticks);
 
+/* Whether a process that is there descends from ancestor. */
+bool proc_is_below(uint32_t pid, uint32_t ancestor);
+
 /* A thread of the process that has not ended: its main thread, if that has not. */
 uint32_t proc_living_thread(uint32_t pid);
 

@@ -36,10 +36,15 @@ static bool read_into(
 	return from >= to || state_source_read(source, from, (char *)copy->state + from, to - from);
 }
 
-/* Makes the copy as large as the header says that the state is. */
-static bool make_room(struct state_copy *copy, const struct state_header *header)
+/* Makes the copy as large as the header says that the state is, if there is that much. */
+static bool make_room(struct state_copy *copy, const struct state_source *source,
+	const struct state_header *header)
 {
+	char last;
+
 	if (header->committed_bytes > copy->capacity) {
+		if (!state_source_read(source, header->committed_bytes - 1, &last, 1))
+			return false;
 		/* Zero pages cost nothing until they are read into. */
 		void *larger = calloc(1, header->committed_bytes);
 
@@ -195,7 +200,7 @@ static bool copy_totals(struct state_copy *copy, const struct state_source *sour
 	bool whole;
 
 	if (!state_source_read(source, 0, &header, sizeof(header)) ||
-		!state_source_check(&header) || !make_room(copy, &header))
+		!state_source_check(&header) || !make_room(copy, source, &header))
 		return false;
 	memcpy(copy->state, &header, sizeof(header));
 	check_chunks(copy->state, end_of(&header));
@@ -203,7 +208,7 @@ static bool copy_totals(struct state_copy *copy, const struct state_source *sour
 		return false;
 	whole = pending_sum(copy->state, proc_living_thread(source->pid), &pending_bytes);
 	if (!whole && header.exit_ns) {
-		/* The thread that left has settled; if it was alone, that is all. */
+		/* The thread that left has handed in its own; what others hold is lost. */
 		for (i = 0; i < copy->state->n_chunks; i++) {
 			const struct state_chunk *c = &copy->state->chunk[i];
 			const struct state_thread *t =
@@ -214,7 +219,7 @@ static bool copy_totals(struct state_copy *copy, const struct state_source *sour
 				k++)
 				in_use += t[k].countdown != 0;
 		}
-		whole = in_use <= 1;
+		whole = in_use == 0;
 		pending_bytes = 0;
 	}
 	*bytes_seenp = header.bytes_seen + pending_bytes;

@@ -16,13 +16,15 @@
 
 #include "analyzer/target/proc.h"
 
-#define PATH_BYTES 4352
+#define STATE_BYTES_MAX (8ull << 30) /* the largest HEAPSPY_STATE_MAX */
+#define PATH_BYTES      4352
 
 bool state_source_check(struct state_header *h)
 {
 	if (h->magic != STATE_MAGIC || h->version != STATE_VERSION ||
 		h->header_bytes < sizeof(*h) || h->header_bytes > h->committed_bytes ||
-		h->committed_bytes > h->max_bytes || h->used_bytes > h->max_bytes)
+		h->committed_bytes > h->max_bytes || h->used_bytes > h->max_bytes ||
+		h->max_bytes > STATE_BYTES_MAX)
 		return false;
 	h->comm[sizeof(h->comm) - 1] = '\0';
 	h->host[sizeof(h->host) - 1] = '\0';
@@ -82,7 +84,8 @@ int state_source_open(struct state_source *source, int dir_fd, const char *name,
 		error = -EINVAL;
 	else if (!state_source_read(source, 0, header, sizeof(*header)) || !header->magic)
 		error = -EAGAIN; /* still being made */
-	else if (!state_source_check(header))
+	else if (!state_source_check(header) ||
+		 header->committed_bytes > (uint64_t)st.st_blocks * 512)
 		error = -EINVAL;
 	if (error) {
 		close(source->fd);
@@ -91,8 +94,8 @@ int state_source_open(struct state_source *source, int dir_fd, const char *name,
 	}
 	source->uid = st.st_uid;
 	/* One that left in order needs no search. */
-	source->pid = header->exit_ns ? header->pid
-				      : proc_pid_here(header->pid, header->start_ticks);
+	source->pid =
+		header->exit_ns ? header->pid : proc_pid_here(header->pid, header->start_ticks);
 	return 0;
 }
 
@@ -204,10 +207,10 @@ int state_source_find(
 	snprintf(path, sizeof(path), "/proc/%u/maps", search.tid);
 	maps = fopen(path, "re");
 	if (!maps)
-		return fail_set(f, EXIT_CODE_INPUT,
-			"cannot look into process %u: %s; it belongs to another user: become that "
-			"user, or root",
-			pid, strerror(errno));
+		return fail_set(f, EXIT_CODE_INPUT, "cannot look into process %u: %s; %s", pid,
+			strerror(errno),
+			geteuid() ? "it belongs to another user: become that user, or root"
+				  : "not even root may here (a container, or a security module)");
 	found = search_maps(&search, maps, source, header);
 	fclose(maps);
 	snprintf(path, sizeof(path), "/proc/%u", pid);

@@ -7,7 +7,7 @@
 #include "preload/state/pending.h"
 #include "preload/state/state_map.h"
 
-#define SLOTS_MAX (1u << 20)
+#define SLOTS_MAX (1u << 16)
 
 bool pending_sum(const struct state_header *state, uint32_t pid, uint64_t *bytesp)
 {

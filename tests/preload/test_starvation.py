@@ -67,6 +67,7 @@ def as_nobody():
     os.setuid(hspy.NOBODY)
 
 
+@pytest.mark.other_user
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root to become nobody")
 def test_unwritable_directory(tmp_path):
     """As nobody, because root may write everywhere."""
@@ -154,7 +155,8 @@ def test_address_space_limit(mebibytes, tmp_path):
     expect_unchanged(run)
 
 
-@pytest.mark.parametrize("limit", ["NOFILE", "NPROC", "MEMLOCK", "STACK"])
+@pytest.mark.parametrize("limit", ["NOFILE", pytest.param("NPROC", marks=pytest.mark.other_user), "MEMLOCK",
+                                   "STACK"])
 def test_other_limits(limit, tmp_path):
     def limited():
         value = {"NOFILE": 3, "NPROC": 0, "MEMLOCK": 0, "STACK": 65536}[limit]
