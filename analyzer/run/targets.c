@@ -135,6 +135,9 @@ static void finish(struct targets *t, struct target *target, uint64_t now_ns)
 	if (live_state_refresh(target->live)) {
 		note_figures(target, now_ns);
 		h = live_state_header(target->live);
+		/* It gave us up for lost, and did without. */
+		target->writes_itself |= h->wrote_end && snapshot_file_is_due_at_exit(h,
+								 h->start_ns + target->lifetime_ns);
 		if (!target->writes_itself && !h->wrote_end &&
 			(target->n_snapshots ||
 				snapshot_file_is_due_at_exit(h, h->start_ns + target->lifetime_ns)))
