@@ -136,6 +136,7 @@ def bare(place, owner):
     return serve("bare", place, owner)[0]
 
 
+@pytest.mark.other_user
 def test_session_that_prepares_statements_without_end(mode, place, owner, bare):
     heard, pid = serve(mode, place, owner)
     assert hspy.first_difference(heard[0], bare[0]) is None
