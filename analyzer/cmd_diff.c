@@ -140,8 +140,8 @@ static int check_moments(struct work *w, const struct options *o, struct fail *f
 		if (!o->quiet)
 			fail_warn("A is later than B: they are compared the other way round");
 	}
-	if (w->third.snapshot && w->third.snapshot->info.cut_ns < w->b.snapshot->info.cut_ns)
-		return fail_set(f, EXIT_CODE_USAGE, "--third: C is before B");
+	if (w->third.snapshot && w->third.snapshot->info.cut_ns <= w->b.snapshot->info.cut_ns)
+		return fail_set(f, EXIT_CODE_USAGE, "--third: C is not later than B");
 	return 0;
 }
 
@@ -181,8 +181,7 @@ static void warn(struct work *w, const struct options *o, const bool *shown)
 	bool *sites_shown = alloc_array(w->sites.n_sites, sizeof(*sites_shown));
 	size_t i;
 
-	if (same_directory(w->a.snapshot->path, w->b.snapshot->path))
-		w->b.moment.n_passed = w->b.moment.n_newer_inside = 0;
+	w->b.said_beside = same_directory(w->a.snapshot->path, w->b.snapshot->path);
 	input_warn(&w->a, o);
 	if (strcmp(w->a.snapshot->path, w->b.snapshot->path))
 		input_warn(&w->b, o);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "analyzer/profile.h"
+#include "analyzer/read/run_near.h"
 #include "analyzer/units.h"
 
 /* Share of broken stacks that is worth a warning, and the samples it takes to tell. */
@@ -40,18 +41,28 @@ static int check_sections(
 	return rc;
 }
 
+/* Why text could not be opened, and what it might have been. */
+static int fail_suggesting(const char *text, struct fail *f)
+{
+	struct moment_parts parts = moment_split(text);
+
+	run_near_suggest(parts.path, parts.when, f);
+	free(parts.path);
+	return -1;
+}
+
 int input_open(struct input *in, const char *text, const char *bare_when, uint32_t need,
 	const struct options *o, struct fail *f)
 {
 	memset(in, 0, sizeof(*in));
 	if (moment_resolve(text, bare_when, &in->moment, f) < 0)
-		return -1;
+		return fail_suggesting(text, f);
 	if (snapshot_read(in->moment.path, o->partial ? SNAPSHOT_PARTIAL : 0, &in->snapshot, f) ==
 			0 &&
 		check_sections(in->snapshot, need, o, f) == 0)
 		return 0;
 	input_close(in);
-	return -1;
+	return fail_suggesting(text, f);
 }
 
 void input_close(struct input *in)
@@ -100,6 +111,38 @@ static void warn_self_test(const struct snapshot *s)
 	strbuf_deinit(&text);
 }
 
+/* The process that was started first is often only the shell of the one that matters. */
+static void warn_larger_inside(const struct moment *m)
+{
+	struct strbuf text = { 0 };
+
+	units_add_count(&text, m->n_inside);
+	strbuf_addf(&text, " more process%s of this run %s a directory inside; most memory: ",
+		m->n_inside == 1 ? "" : "es", m->n_inside == 1 ? "has" : "have");
+	strbuf_add_shell_word(&text, m->largest_inside);
+	strbuf_add_text(&text, " (peak about ");
+	units_add_bytes(&text, (double)m->largest_peak_bytes);
+	strbuf_add_char(&text, ')');
+	fail_warn("%s", text.data);
+	strbuf_deinit(&text);
+}
+
+static void warn_beside(const struct input *in)
+{
+	if (in->moment.n_passed == 1)
+		fail_warn("one snapshot beside '%s' was passed over: %s", in->snapshot->path,
+			in->moment.first_passed.text);
+	else if (in->moment.n_passed)
+		fail_warn("%zu snapshots beside '%s' were passed over; the first: %s",
+			in->moment.n_passed, in->snapshot->path, in->moment.first_passed.text);
+	if (in->moment.largest_inside)
+		warn_larger_inside(&in->moment);
+	else if (in->moment.n_newer_inside)
+		fail_warn("beside '%s' lie%s %zu newer run%s; the newest: %s", in->snapshot->path,
+			in->moment.n_newer_inside == 1 ? "s" : "", in->moment.n_newer_inside,
+			in->moment.n_newer_inside == 1 ? "" : "s", in->moment.newest_inside);
+}
+
 void input_warn(const struct input *in, const struct options *o)
 {
 	const struct snapshot *s = in->snapshot;
@@ -107,16 +150,8 @@ void input_warn(const struct input *in, const struct options *o)
 
 	if (o->quiet)
 		return;
-	if (in->moment.n_passed == 1)
-		fail_warn("one snapshot beside '%s' was passed over: %s", s->path,
-			in->moment.first_passed.text);
-	else if (in->moment.n_passed)
-		fail_warn("%zu snapshots beside '%s' were passed over; the first: %s",
-			in->moment.n_passed, s->path, in->moment.first_passed.text);
-	if (in->moment.n_newer_inside)
-		fail_warn("beside '%s' lie%s %zu newer run%s; the newest: %s", s->path,
-			in->moment.n_newer_inside == 1 ? "s" : "", in->moment.n_newer_inside,
-			in->moment.n_newer_inside == 1 ? "" : "s", in->moment.newest_inside);
+	if (!in->said_beside)
+		warn_beside(in);
 	if (input_is_lower_bound(s, &n_lost))
 		fail_warn("'%s': %llu sample%s lost; figures are lower bounds", s->path,
 			(unsigned long long)n_lost, n_lost == 1 ? " was" : "s were");
@@ -137,49 +172,69 @@ void input_warn_broken_stacks(const struct input *in, const struct options *o)
 }
 
 /* What gives a module names that it has not brought along. */
-static void add_symbols_advice(struct strbuf *out, enum symbols_source source)
+static void add_symbols_advice(struct strbuf *out, const struct symbols_report *report)
 {
 	const char *urls = getenv("DEBUGINFOD_URLS");
 
-	if (source != SYMBOLS_DYNSYM && source != SYMBOLS_EMPTY)
+	if (report->source != SYMBOLS_DYNSYM && report->source != SYMBOLS_EMPTY)
 		return;
-	strbuf_add_text(out, "; install its debug package");
+	strbuf_add_text(out, "; ");
+	if (report->debug_link)
+		strbuf_addf(out, "put its debug file '%s' beside it, or ", report->debug_link);
+	strbuf_add_text(out, "install its debug package");
 	if (!urls || !urls[0])
 		strbuf_add_text(out, ", or set DEBUGINFOD_URLS");
+}
+
+/* Whether a shown row is named by module; unnamed: and by nothing better than its offset. */
+static bool names_a_row(const struct sites *sites, const bool *shown, uint32_t module, bool unnamed)
+{
+	size_t i;
+
+	for (i = 0; i < sites->n_sites; i++)
+		if (shown[i] && sites->sites[i].module_index == module &&
+			(!unnamed || strstr(sites->sites[i].function, "+0x")))
+			return true;
+	return false;
+}
+
+static void warn_unnamed(const struct symbols_report *report)
+{
+	struct strbuf text = { 0 };
+
+	units_add_count(&text, report->n_unnamed);
+	strbuf_add_text(&text, " of ");
+	units_add_count(&text, report->n_addresses);
+	strbuf_addf(
+		&text, " addresses in %s have no symbols", source_frames_base_name(report->path));
+	if (report->build_id[0])
+		strbuf_addf(&text, " (build id %s)", report->build_id);
+	if (symbols_source_text(report->source))
+		strbuf_addf(&text, ": %s", symbols_source_text(report->source));
+	add_symbols_advice(&text, report);
+	fail_warn("%s", text.data);
+	strbuf_deinit(&text);
 }
 
 void input_warn_symbols(const struct sites *sites, const bool *shown, const struct options *o)
 {
 	const struct source_frames *sf = sites->frames;
-	size_t i, n = symbols_module_count(sf->symbols);
+	size_t n = symbols_module_count(sf->symbols);
 	uint32_t module;
 
 	for (module = 0; module < sf->profile->n_modules && !o->quiet; module++) {
 		int handle = sf->module_handles[module];
 		struct symbols_report report;
-		bool matters = false;
-		struct strbuf text = { 0 };
 
 		if (handle < 0 || (size_t)handle >= n)
 			continue;
 		symbols_get_report(sf->symbols, handle, &report);
-		for (i = 0; i < sites->n_sites && report.n_unnamed && !matters; i++)
-			matters = shown[i] && sites->sites[i].module_index == module &&
-				  strstr(sites->sites[i].function, "+0x");
-		if (!matters)
-			continue;
-		units_add_count(&text, report.n_unnamed);
-		strbuf_add_text(&text, " of ");
-		units_add_count(&text, report.n_addresses);
-		strbuf_addf(&text, " addresses in %s have no symbols",
-			source_frames_base_name(report.path));
-		if (report.build_id[0])
-			strbuf_addf(&text, " (build id %s)", report.build_id);
-		if (symbols_source_text(report.source))
-			strbuf_addf(&text, ": %s", symbols_source_text(report.source));
-		add_symbols_advice(&text, report.source);
-		fail_warn("%s", text.data);
-		strbuf_deinit(&text);
+		if (report.n_unnamed && names_a_row(sites, shown, module, true))
+			warn_unnamed(&report);
+		else if (report.source == SYMBOLS_SPLIT && names_a_row(sites, shown, module, false))
+			fail_warn("debug info of %s is in .dwo files, which are not read: rows "
+				  "have no inlined functions",
+				source_frames_base_name(report.path));
 	}
 }
 

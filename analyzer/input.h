@@ -18,6 +18,7 @@
 struct input {
 	struct moment moment;
 	struct snapshot *snapshot;
+	bool said_beside; /* what lies beside the snapshot has been warned of for another input */
 };
 
 /*
@@ -50,7 +51,8 @@ void input_warn(const struct input *in, const struct options *o);
 void input_warn_broken_stacks(const struct input *in, const struct options *o);
 
 /*
- * Warns of modules without symbols that a shown row is named by. shown has one entry for each site.
+ * Warns of modules without symbols, or with debug info out of reach, that a shown row is named by.
+ * shown has one entry for each site.
  */
 void input_warn_symbols(const struct sites *sites, const bool *shown, const struct options *o);
 

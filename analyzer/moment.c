@@ -11,6 +11,7 @@
 #include "analyzer/units.h"
 
 #define MARKS_SHOWN 12
+#define PEAK_MISSED 1.1 /* a peak so much above the best snapshot is worth a word */
 #define NS_PER_S    1000000000ll
 #define DAY_NS      (86400 * NS_PER_S)
 
@@ -127,23 +128,58 @@ static bool parse_clock(const char *text, int *second_of_dayp)
 	       second < 60;
 }
 
-/* A later peak snapshot is of a higher peak; without any, the largest RSS is the best guess. */
+/* The most live bytes; of files that do not tell, the largest RSS is the best guess. */
 static const struct run_entry *choose_peak(const struct run_dir *run, char *note, size_t note_bytes)
 {
-	const struct run_entry *peak = NULL, *largest = &run->entries[0];
+	const struct run_entry *live = &run->entries[0], *rss = live, *marked = NULL;
+	const struct heapspy_info *last = &run->entries[run->n_entries - 1].info;
+	struct strbuf text = { 0 };
 	size_t i;
 
 	for (i = 0; i < run->n_entries; i++) {
 		const struct run_entry *entry = &run->entries[i];
 
+		if (entry->info.live_bytes > live->info.live_bytes)
+			live = entry;
+		if (entry->info.rss_bytes > rss->info.rss_bytes)
+			rss = entry;
 		if (entry->info.reason == HEAPSPY_REASON_PEAK)
-			peak = entry;
-		if (entry->info.rss_bytes > largest->info.rss_bytes)
-			largest = entry;
+			marked = entry; /* a later one is of a higher peak */
 	}
-	if (!peak)
-		snprintf(note, note_bytes, "no snapshot was taken at a peak: largest RSS");
-	return peak ? peak : largest;
+	if (!live->info.live_bytes && marked)
+		return marked;
+	if (!live->info.live_bytes) {
+		snprintf(note, note_bytes, "the snapshot of the largest RSS");
+		return rss;
+	}
+	if ((double)last->peak_live_bytes > PEAK_MISSED * (double)live->info.live_bytes) {
+		strbuf_add_text(&text, "the snapshot with most; the peak, about ");
+		units_add_bytes(&text, (double)last->peak_live_bytes);
+		strbuf_add_text(&text, ", was at ");
+		units_add_clock(&text, last->peak_ns);
+		snprintf(note, note_bytes, "%s", text.data);
+		strbuf_deinit(&text);
+	}
+	return live;
+}
+
+/*
+ * What a program frees on its way out would hide what it held: then the moment
+ * before is the answer to a question that names none.
+ */
+static const struct run_entry *choose_end(const struct run_dir *run, char *note, size_t note_bytes)
+{
+	const struct run_entry *last = &run->entries[run->n_entries - 1];
+	struct strbuf text = { 0 };
+
+	if (run->n_entries < 3 || last->info.reason != HEAPSPY_REASON_EXIT ||
+		last->info.live_bytes >= last[-1].info.live_bytes / 2)
+		return last;
+	strbuf_add_text(&text, "the last before the exit, by which it had freed all but ");
+	units_add_bytes(&text, (double)last->info.live_bytes);
+	snprintf(note, note_bytes, "%s (@last)", text.data);
+	strbuf_deinit(&text);
+	return last - 1;
 }
 
 /* "; its marks: a, b" of the labels there are, each once. */
@@ -190,6 +226,16 @@ static int choose_mark(const struct run_dir *run, const char *run_name, const ch
 	return 0;
 }
 
+static bool has_mark(const struct run_dir *run, const char *mark)
+{
+	size_t i;
+
+	for (i = 0; i < run->n_entries; i++)
+		if (mark[0] && !strcmp(run->entries[i].label, mark))
+			return true;
+	return false;
+}
+
 static int choose_number(const struct run_dir *run, const char *run_name, uint64_t number,
 	const struct run_entry **entryp, struct fail *f)
 {
@@ -228,6 +274,10 @@ int moment_choose(const struct run_dir *run, const char *run_name, const char *w
 		*entryp = choose_clock(run, second_of_day, note, note_bytes);
 	} else if (units_parse_duration(when + (when[0] == '-'), &ns)) {
 		*entryp = choose_time(run, ns, when[0] == '-', note, note_bytes);
+	} else if (has_mark(run, when)) {
+		return fail_set(f, EXIT_CODE_USAGE,
+			"'%s@%s' is no moment; did you mean %s@mark:%s?", run_name, when, run_name,
+			when);
 	} else {
 		return fail_set(f, EXIT_CODE_USAGE,
 			"'%s@%s' is no moment; use @first, @last, @peak, @3, @10m, @-5m, @14:03 or "
@@ -262,8 +312,12 @@ int moment_resolve(const char *text, const char *bare_when, struct moment *m, st
 		return rc;
 	}
 	if (run_dir_read(parts.path, &run, f) == 0) {
-		rc = moment_choose(&run, parts.path, parts.when ? parts.when : bare_when, &entry,
-			m->note, sizeof(m->note), f);
+		rc = 0;
+		if (parts.when || strcmp(bare_when, "last"))
+			rc = moment_choose(&run, parts.path, parts.when ? parts.when : bare_when,
+				&entry, m->note, sizeof(m->note), f);
+		else
+			entry = choose_end(&run, m->note, sizeof(m->note));
 		if (rc == 0)
 			m->path = alloc_text(entry->path, strlen(entry->path));
 		m->n_in_run = run.n_entries;
@@ -271,7 +325,10 @@ int moment_resolve(const char *text, const char *bare_when, struct moment *m, st
 		m->first_passed = run.first_failure;
 		m->n_newer_inside = run.n_newer_inside;
 		m->newest_inside = run.newest_inside;
-		run.newest_inside = NULL;
+		m->n_inside = run.n_inside;
+		m->largest_inside = run.largest_inside;
+		m->largest_peak_bytes = run.largest_peak_bytes;
+		run.newest_inside = run.largest_inside = NULL;
 		run_dir_deinit(&run);
 	}
 	free(parts.path);
@@ -282,5 +339,6 @@ void moment_deinit(struct moment *m)
 {
 	free(m->path);
 	free(m->newest_inside);
-	m->path = m->newest_inside = NULL;
+	free(m->largest_inside);
+	m->path = m->newest_inside = m->largest_inside = NULL;
 }

@@ -2,7 +2,8 @@
  * moment.h - what a person calls a moment, and the snapshot file it means.
  *
  *	FILE		a snapshot file
- *	RUN		a run directory: its last snapshot
+ *	RUN		a run directory: its last snapshot, or the one before the exit
+ *			if the program had freed most of its memory then
  *	RUN@WHEN	@first @last @peak, @3 (number), @10m (since start), @-5m
  *			(before the end), @14:03 or @14:03:20 (wall clock), @mark:NAME
  *
@@ -42,10 +43,13 @@ struct moment {
 	struct fail first_passed; /* the first of them, and why */
 	size_t n_newer_inside;    /* see struct run_dir */
 	char *newest_inside;      /* NULL: none */
+	size_t n_inside;          /* these three too */
+	char *largest_inside;
+	uint64_t largest_peak_bytes;
 };
 
 /*
- * Resolves text; bare_when is what a bare run directory means ("last" or
+ * Resolves text; bare_when is what a bare run directory means ("last", see above, or
  * "first"). moment_deinit() frees *m.
  */
 int moment_resolve(const char *text, const char *bare_when, struct moment *m, struct fail *f);

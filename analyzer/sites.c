@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "analyzer/alloc.h"
+#include "analyzer/site_names.h"
 #include "analyzer/strbuf.h"
 #include "analyzer/suggest.h"
 #include "analyzer/symbols/name.h"
@@ -37,14 +38,14 @@ static struct site describe(const struct source_frames *sf, uint32_t stack_index
 	};
 	const struct source_address *address;
 	const struct symbol_frame *frame;
-	uint32_t position = 0, i = 0;
+	uint32_t position = 0;
 
-	address = source_frames_naming(sf, stack, &position, &i);
-	if (!address) {
+	frame = source_frames_naming(sf, stack, &position);
+	if (!frame) {
 		site.function = stack->flags & HEAPSPY_STACK_FOLDED ? "<other>" : "<no stack>";
 		return site;
 	}
-	frame = &address->frames[i];
+	address = source_frames_at(sf, stack, position);
 	site.function = frame->function;
 	site.file = frame->file;
 	site.line = frame->line;
@@ -160,19 +161,24 @@ static bool is_kept(struct patterns *p, const struct source_frames *sf, const st
 {
 	const struct profile_stack *stack = &sf->profile->stacks[site->stack];
 	bool focus = !p->filter->focus, ignore = false;
+	const struct pattern_answer *answer;
 	uint32_t i, j;
 
 	if (p->filter->module && !is_like(&p->module, p->filter->module, site->module))
 		return false;
 	if (!p->filter->focus && !p->filter->ignore)
 		return true;
+	/* Mostly a frame's, but it may be that of something it calls. */
+	answer = ask(p, site->function);
+	focus |= answer->focus;
+	ignore |= answer->ignore;
 	for (i = 0; i < stack->n_frames; i++) {
 		const struct source_address *address = source_frames_at(sf, stack, i);
 
 		for (j = 0; j < address->n_frames; j++) {
 			const struct symbol_frame *frame = &address->frames[j];
-			const struct pattern_answer *answer = ask(p, frame->function);
 
+			answer = ask(p, frame->function);
 			focus |= answer->focus;
 			ignore |= answer->ignore;
 			if (!frame->file)
@@ -442,6 +448,8 @@ int sites_init(struct sites *sites, const struct source_frames *sf, enum sites_b
 	}
 	list_members(sites);
 	find_callers(sites, weights);
+	if (any)
+		site_names_tell_apart(sites);
 	patterns_deinit(&patterns);
 	free(kept);
 	if (!any)
@@ -451,6 +459,7 @@ int sites_init(struct sites *sites, const struct source_frames *sf, enum sites_b
 
 void sites_deinit(struct sites *sites)
 {
+	site_names_deinit(sites);
 	free(sites->sites);
 	free(sites->group_of);
 	free(sites->members);

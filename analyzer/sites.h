@@ -41,7 +41,13 @@ struct site {
 	const struct symbol_frame *from;
 	size_t n_callers;
 	uint32_t module_index; /* of the profile, or PROFILE_NO_MODULE */
-	uint32_t stack;        /* whose place file, line and inlined_into are */
+	/*
+	 * Of rows that look alike: the short name with what tells this one from the others, at
+	 * distinct[distinct_from, distinct_end). NULL: its function says it.
+	 */
+	char *distinct;
+	size_t distinct_from, distinct_end;
+	uint32_t stack; /* whose place file, line and inlined_into are */
 	double stack_weight;
 };
 

@@ -111,42 +111,60 @@ static int resolve(struct source_frames *sf, const struct profile_frame *distinc
 	return symbols_resolve(sf->symbols);
 }
 
-/* The answers of fold_hides() by name and module; asking is not cheap. */
-struct hidden_cache {
+/* What fold.h says of frames, by name and module; asking is not cheap. */
+struct fold_cache {
 	struct content_index index;
-	struct hidden_entry {
+	struct fold_answer {
 		const char *function;
 		uint32_t module;
-		bool hidden;
-	} * entries;
-	size_t n_entries, capacity;
+		bool bare, hidden;
+		const char *callback; /* NULL: it is shown by its own name, if at all */
+	} * answers;
+	size_t n_answers, capacity;
 };
 
-static bool is_hidden(const struct source_frames *sf, struct hidden_cache *cache,
+/* The name is kept with the others and lives as long as sf. */
+static const char *find_callback(struct source_frames *sf, const char *function)
+{
+	char *name = fold_callback(sf->fold, function);
+
+	if (!name)
+		return NULL;
+	sf->callbacks = alloc_room(
+		sf->callbacks, sf->n_callbacks, &sf->callback_capacity, sizeof(*sf->callbacks));
+	return sf->callbacks[sf->n_callbacks++] = name;
+}
+
+static const struct fold_answer *ask_fold(struct source_frames *sf, struct fold_cache *cache,
 	const struct symbol_frame *frame, uint32_t module)
 {
 	/* Without a name only the module counts: one answer for all its offsets. */
 	bool unnamed = !frame->file && !sf->fold_by_offset && strstr(frame->function, "+0x");
 	const char *function = unnamed ? "" : frame->function;
 	uint64_t hash, at;
-	struct hidden_entry *entry;
+	struct fold_answer *answer;
 	size_t known;
 
 	at = hash = content_index_hash(&cache->index, function, strlen(function));
 	while (content_index_next(&cache->index, hash, &at, &known)) {
-		entry = &cache->entries[known];
-		if (entry->module == module && !strcmp(entry->function, function))
-			return entry->hidden;
+		answer = &cache->answers[known];
+		if (answer->module == module && answer->bare == frame->bare &&
+			!strcmp(answer->function, function))
+			return answer;
 	}
-	cache->entries = alloc_room(
-		cache->entries, cache->n_entries, &cache->capacity, sizeof(*cache->entries));
-	entry = &cache->entries[cache->n_entries];
-	entry->function = function;
-	entry->module = module;
-	entry->hidden = fold_hides(sf->fold, frame->function,
+	cache->answers = alloc_room(
+		cache->answers, cache->n_answers, &cache->capacity, sizeof(*cache->answers));
+	answer = &cache->answers[cache->n_answers];
+	answer->function = function;
+	answer->module = module;
+	answer->bare = frame->bare;
+	answer->hidden = fold_hides(sf->fold, frame->function,
 		module == PROFILE_NO_MODULE ? NULL : sf->profile->modules[module].path);
-	content_index_add(&cache->index, hash, cache->n_entries++);
-	return entry->hidden;
+	/* Debug info would have told what was inlined. */
+	answer->callback =
+		answer->hidden && frame->bare ? find_callback(sf, frame->function) : NULL;
+	content_index_add(&cache->index, hash, cache->n_answers++);
+	return answer;
 }
 
 /* Whose file the snapshot is: mostly the user that its process ran as. */
@@ -264,16 +282,32 @@ static void look_up(struct source_frames *sf, const struct profile_frame *distin
 }
 
 static void find_first_shown(
-	const struct source_frames *sf, struct hidden_cache *cache, struct source_address *address)
+	struct source_frames *sf, struct fold_cache *cache, struct source_address *address)
 {
 	uint32_t i;
 
 	if (address->first_shown != SOURCE_FRAMES_UNKNOWN)
 		return;
-	for (i = 0; i < address->n_frames; i++)
-		if (!is_hidden(sf, cache, &address->frames[i], address->module))
-			break;
-	address->first_shown = i < address->n_frames ? i : SOURCE_FRAMES_NONE;
+	address->first_shown = SOURCE_FRAMES_NONE;
+	for (i = 0; i < address->n_frames; i++) {
+		const struct fold_answer *answer =
+			ask_fold(sf, cache, &address->frames[i], address->module);
+
+		if (answer->hidden && !answer->callback)
+			continue;
+		address->first_shown = i;
+		if (answer->callback) {
+			address->plain = address->frames[i];
+			address->plain.function = answer->callback;
+		}
+		return;
+	}
+}
+
+/* Of an address that does not fold as a whole. */
+static const struct symbol_frame *first_shown(const struct source_address *address)
+{
+	return address->plain.function ? &address->plain : &address->frames[address->first_shown];
 }
 
 static bool has_line(const struct symbol_frame *frame)
@@ -285,7 +319,7 @@ static bool has_line(const struct symbol_frame *frame)
 static void mark_hidden(struct source_frames *sf, const bool *wanted)
 {
 	const struct profile *p = sf->profile;
-	struct hidden_cache cache = { 0 };
+	struct fold_cache cache = { 0 };
 	bool named;
 	uint32_t j;
 	size_t i;
@@ -310,7 +344,7 @@ static void mark_hidden(struct source_frames *sf, const bool *wanted)
 		}
 	}
 	content_index_deinit(&cache.index);
-	free(cache.entries);
+	free(cache.answers);
 }
 
 int source_frames_init_shared(struct source_frames *sf, const struct profile *p, const char *hide,
@@ -374,25 +408,19 @@ int source_frames_init(struct source_frames *sf, const struct profile *p, const 
 	return 0;
 }
 
-const struct source_address *source_frames_naming(const struct source_frames *sf,
-	const struct profile_stack *stack, uint32_t *positionp, uint32_t *framep)
+const struct symbol_frame *source_frames_naming(
+	const struct source_frames *sf, const struct profile_stack *stack, uint32_t *positionp)
 {
 	const struct source_address *address = NULL;
 	uint32_t i;
 
 	for (i = 0; i < stack->n_frames; i++) {
 		address = source_frames_at(sf, stack, i);
-		if (address->first_shown != SOURCE_FRAMES_NONE) {
-			*positionp = i;
-			*framep = address->first_shown;
-			return address;
-		}
+		*positionp = i;
+		if (address->first_shown != SOURCE_FRAMES_NONE)
+			return first_shown(address);
 	}
-	if (address) {
-		*positionp = stack->n_frames - 1;
-		*framep = address->n_frames - 1;
-	}
-	return address;
+	return address ? &address->frames[address->n_frames - 1] : NULL;
 }
 
 /* Who called these says nothing about the program. */
@@ -405,9 +433,9 @@ static bool is_start(const char *function)
 const struct symbol_frame *source_frames_caller(
 	const struct source_frames *sf, const struct profile_stack *stack)
 {
-	uint32_t i, position = 0, frame = 0;
+	uint32_t i, position = 0;
 
-	if (!source_frames_naming(sf, stack, &position, &frame))
+	if (!source_frames_naming(sf, stack, &position))
 		return NULL;
 	for (i = position + 1; i < stack->n_frames; i++) {
 		const struct source_address *address = source_frames_at(sf, stack, i);
@@ -415,7 +443,7 @@ const struct symbol_frame *source_frames_caller(
 
 		if (address->first_shown >= SOURCE_FRAMES_UNKNOWN)
 			continue;
-		shown = &address->frames[address->first_shown];
+		shown = first_shown(address);
 		if (is_start(shown->function))
 			return NULL;
 		if (has_line(shown))
@@ -431,6 +459,9 @@ void source_frames_deinit(struct source_frames *sf)
 	for (unsigned i = 0; i < PROFILE_MOMENTS_MAX; i++)
 		perf_map_free(sf->perf_maps[i]);
 	fold_free(sf->fold);
+	for (size_t i = 0; i < sf->n_callbacks; i++)
+		free(sf->callbacks[i]);
+	free(sf->callbacks);
 	free(sf->module_handles);
 	free(sf->address_of);
 	free(sf->addresses);

@@ -32,8 +32,12 @@ struct source_address {
 	 * SOURCE_FRAMES_UNKNOWN beyond.
 	 */
 	uint32_t first_shown;
-	uint32_t module;           /* index into profile.modules, or PROFILE_NO_MODULE */
-	struct symbol_frame plain; /* the only frame of an address outside all modules */
+	uint32_t module; /* index into profile.modules, or PROFILE_NO_MODULE */
+	/*
+	 * The only frame of an address outside all modules; of others, where function is not
+	 * NULL, the first that is shown, by the name of what it calls (fold_callback()).
+	 */
+	struct symbol_frame plain;
 	char plain_name[24];
 };
 
@@ -46,6 +50,8 @@ struct source_frames {
 	size_t n_addresses;
 	uint32_t *address_of; /* by profile frame: index into addresses, or NONE */
 	struct fold *fold;
+	char **callbacks; /* names of fold_callback() */
+	size_t n_callbacks, callback_capacity;
 	bool fold_by_offset; /* a pattern of the user's may match "module+0xoffset" */
 	/* By moment; opened when an address lies in no module. NULL: there is none. */
 	struct perf_map *perf_maps[PROFILE_MOMENTS_MAX];
@@ -84,12 +90,11 @@ static inline const struct source_address *source_frames_at(
 }
 
 /*
- * The frame that names a wanted stack, as an address and the index of the source frame in it:
- * the innermost that does not fold, else the outermost. NULL: the stack has no frames. *positionp
- * is the frame of the stack it is in.
+ * The frame that names a wanted stack: the innermost that does not fold, else the outermost.
+ * NULL: the stack has no frames. *positionp is the frame of the stack it is in.
  */
-const struct source_address *source_frames_naming(const struct source_frames *sf,
-	const struct profile_stack *stack, uint32_t *positionp, uint32_t *framep);
+const struct symbol_frame *source_frames_naming(
+	const struct source_frames *sf, const struct profile_stack *stack, uint32_t *positionp);
 
 /*
  * For a wanted stack whose naming frame has no line: the nearest frame outward that has one and

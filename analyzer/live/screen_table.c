@@ -260,8 +260,10 @@ static void set_nothing(
 	if (view->order == FIGURES_BY_LIVE) {
 		strbuf_add_text(&text, "Nothing was sampled.");
 	} else if (isnan(since_mark ? fig->mark_s : fig->recent_s)) {
-		strbuf_add_text(&text, since_mark ? "Marked; waiting for the next reading."
-						  : "Waiting for a second reading.");
+		strbuf_add_text(&text,
+			fig->ended   ? "The process has ended: there is nothing to compare with."
+			: since_mark ? "Marked; waiting for the next reading."
+				     : "Waiting for a second reading.");
 	} else if (view->order == FIGURES_BY_ALLOCATED) {
 		strbuf_add_text(&text, "No allocation was sampled.");
 	} else {

@@ -7,7 +7,7 @@
 
 #include "analyzer/alloc.h"
 #include "analyzer/out/where.h"
-#include "analyzer/symbols/name.h"
+#include "analyzer/site_names.h"
 #include "analyzer/units.h"
 
 #define STACKS_MAX         64
@@ -125,12 +125,14 @@ static void add_notes(struct strbuf *out, const struct diff_view *v)
 	}
 }
 
-/* When, and under which name if it has one. */
+/* When, and how it is called if it has a name. */
 static void add_time(struct strbuf *out, const struct snapshot *s)
 {
 	const char *label = snapshot_string(s, s->info.label);
 
 	units_add_clock(out, s->info.cut_ns);
+	if (s->info.reason == HEAPSPY_REASON_EXIT)
+		strbuf_add_text(out, " (exit)");
 	if (!label[0])
 		return;
 	strbuf_add_text(out, " (");
@@ -433,24 +435,19 @@ static void add_sums(struct strbuf *out, const struct diff_view *v)
 	strbuf_deinit(&text);
 }
 
-/* A name as an argument of --focus: plain characters of a regular expression, quoted. */
-static void add_focus(struct strbuf *out, const char *function)
+/* The argument of --focus that means a site, as a word of a shell, in quotes to stand out. */
+static void add_focus(struct strbuf *out, const struct diff_view *v, const struct site *site)
 {
-	char *identity = name_identity(function);
-	const char *p = identity ? identity : function;
+	char *pattern = site_names_pattern(v->sites, site);
+	struct strbuf word = { 0 };
 
-	strbuf_add_char(out, '\'');
-	for (; *p; p++) {
-		if (*p == '\'') {
-			strbuf_add_char(out, '.');
-			continue;
-		}
-		if (strchr(".[](){}*+?|^$\\", *p))
-			strbuf_add_char(out, '\\');
-		strbuf_add_escaped(out, p, 1);
-	}
-	strbuf_add_char(out, '\'');
-	free(identity);
+	strbuf_add_shell_word(&word, pattern);
+	if (word.data[0] == '\'')
+		strbuf_add_escaped(out, word.data, word.bytes);
+	else
+		strbuf_addf(out, "'%s'", word.data);
+	strbuf_deinit(&word);
+	free(pattern);
 }
 
 static void add_hints(struct strbuf *out, const struct diff_view *v)
@@ -476,7 +473,7 @@ static void add_hints(struct strbuf *out, const struct diff_view *v)
 		strbuf_add_text(out, "\nStacks of one site: heapspy diff ");
 		strbuf_add_escaped(out, v->arguments, strlen(v->arguments));
 		strbuf_add_text(out, " --by site --focus ");
-		add_focus(out, first->function);
+		add_focus(out, v, first);
 	}
 	strbuf_add_char(out, '\n');
 }

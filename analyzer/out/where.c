@@ -9,6 +9,7 @@
 
 #define NAME_COLUMNS_MIN  20
 #define PLACE_COLUMNS_MIN 22
+#define CUT_COLUMNS_MIN   8 /* of table_add_cut() */
 
 /* The most a place takes: more where the terminal is wide. */
 static int place_columns_max(const struct table_style *style)
@@ -32,6 +33,38 @@ static void add_cut_name(struct strbuf *out, const char *name, int columns)
 	table_add_cut(out, module.data, columns - (int)strlen(offset));
 	strbuf_add_text(out, offset);
 	strbuf_deinit(&module);
+}
+
+/* Cut before and behind [from, end), which is why the name is longer than others. */
+static void add_cut_around(
+	struct strbuf *out, const char *name, size_t from, size_t end, int columns)
+{
+	struct strbuf head = { 0 }, middle = { 0 }, tail = { 0 };
+	int left, room;
+
+	strbuf_add(&head, name, from);
+	strbuf_add(&middle, name + from, end - from);
+	strbuf_add_text(&tail, name + end);
+	left = columns - strbuf_columns(middle.data);
+	if (left < CUT_COLUMNS_MIN + 3 || strbuf_columns(name) <= columns) {
+		table_add_cut(out, name, columns);
+	} else {
+		/* The end of a name tells more than its scopes. */
+		room = left - (tail.bytes ? strbuf_columns(tail.data) : 0);
+		if (room < CUT_COLUMNS_MIN)
+			room = left < 2 * CUT_COLUMNS_MIN ? 3 : CUT_COLUMNS_MIN;
+		if (head.bytes && strbuf_columns(head.data) <= room)
+			room = strbuf_columns(head.data);
+		if (room < CUT_COLUMNS_MIN && head.bytes > (size_t)room)
+			strbuf_add_text(out, "...");
+		else
+			table_add_cut(out, head.data ? head.data : "", room);
+		strbuf_add_escaped(out, middle.data, middle.bytes);
+		table_add_cut(out, tail.data ? tail.data : "", left - room);
+	}
+	strbuf_deinit(&head);
+	strbuf_deinit(&middle);
+	strbuf_deinit(&tail);
 }
 
 static void add_name(
@@ -86,7 +119,10 @@ static void add_site_name(
 {
 	const char *module = site->module[0] ? site->module : "<no module>";
 
-	if (!is_module_row(site))
+	if (site->distinct && !style->full_names)
+		add_cut_around(
+			out, site->distinct, site->distinct_from, site->distinct_end, columns);
+	else if (!is_module_row(site))
 		add_name(out, style, site->function, columns);
 	else if (style->full_names)
 		strbuf_add_escaped(out, module, strlen(module));

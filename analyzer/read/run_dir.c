@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "analyzer/alloc.h"
+#include "analyzer/read/run_near.h"
 #include "analyzer/read/snapshot_reader.h"
 #include "analyzer/strbuf.h"
 
@@ -57,11 +58,11 @@ static void add_entry(
 	run->n_entries++;
 }
 
-/* When the last snapshot of the run at path was taken, by the wall clock; 0: there is none. */
-static uint64_t last_wall_ns(const char *path)
+/* What the last snapshot of the run at path says of itself; false: there is none. */
+static bool read_last_info(const char *path, struct heapspy_info *infop)
 {
 	struct strbuf file = { 0 };
-	struct heapspy_info info = { 0 };
+	bool found;
 	uint64_t number, last = 0;
 	char label[1], name[256] = "";
 	struct dirent *de;
@@ -77,12 +78,11 @@ static uint64_t last_wall_ns(const char *path)
 	if (dir)
 		closedir(dir);
 	if (!name[0])
-		return 0;
+		return false;
 	strbuf_addf(&file, "%s/%s", path, name);
-	if (snapshot_peek(file.data, &info, label, sizeof(label), &failure) < 0)
-		info.cut_wall_ns = 0;
+	found = snapshot_peek(file.data, infop, label, sizeof(label), &failure) == 0;
 	strbuf_deinit(&file);
-	return info.cut_wall_ns;
+	return found;
 }
 
 /* Names of the directories inside, while the run is read. */
@@ -91,29 +91,46 @@ struct children {
 	size_t n, capacity;
 };
 
+/* Takes path for *slotp if value is the largest so far. */
+static void keep_largest(char **slotp, uint64_t *largestp, uint64_t value, const char *path)
+{
+	if (value <= *largestp)
+		return;
+	*largestp = value;
+	free(*slotp);
+	*slotp = alloc_text(path, strlen(path));
+}
+
 static void look_inside(struct run_dir *run, const char *path, const struct children *children)
 {
-	uint64_t ours_ns = 0, newest_ns = 0, ns;
+	uint64_t ours_ns = 0, newest_ns, peak_bytes = 0;
+	struct heapspy_info info;
 	size_t i;
 
-	for (i = 0; i < run->n_entries; i++)
-		if (run->entries[i].info.cut_wall_ns > ours_ns)
-			ours_ns = run->entries[i].info.cut_wall_ns;
+	for (i = 0; i < run->n_entries; i++) {
+		const struct heapspy_info *ours = &run->entries[i].info;
+
+		if (ours->cut_wall_ns > ours_ns)
+			ours_ns = ours->cut_wall_ns;
+		if (ours->peak_live_bytes > peak_bytes)
+			peak_bytes = ours->peak_live_bytes;
+	}
+	newest_ns = ours_ns;
 	for (i = 0; i < children->n; i++) {
 		struct strbuf child = { 0 };
 
 		strbuf_addf(&child, "%s%s%s", path, path[strlen(path) - 1] == '/' ? "" : "/",
 			children->names[i]);
-		ns = last_wall_ns(child.data);
-		run->n_newer_inside += ns > ours_ns;
-		if (ns > ours_ns && ns > newest_ns) {
-			newest_ns = ns;
-			free(run->newest_inside);
-			run->newest_inside = child.data;
-		} else {
-			strbuf_deinit(&child);
+		if (read_last_info(child.data, &info)) {
+			run->n_inside++;
+			run->n_newer_inside += info.cut_wall_ns > ours_ns;
+			keep_largest(&run->newest_inside, &newest_ns, info.cut_wall_ns, child.data);
+			keep_largest(&run->largest_inside, &peak_bytes, info.peak_live_bytes,
+				child.data);
 		}
+		strbuf_deinit(&child);
 	}
+	run->largest_peak_bytes = peak_bytes;
 }
 
 static int read_entries(
@@ -123,6 +140,7 @@ static int read_entries(
 	struct dirent *de;
 	size_t capacity = 0;
 	uint64_t number;
+	char *near;
 
 	if (!dir)
 		return fail_set(f, EXIT_CODE_INPUT, "cannot open '%s': %s", path, strerror(errno));
@@ -148,13 +166,11 @@ static int read_entries(
 		return fail_set(f, EXIT_CODE_INPUT,
 			"'%s' holds %zu snapshots and none can be read; the first:\n%s", path,
 			run->n_unreadable, run->first_failure.text);
-	if (children->n)
-		return fail_set(f, EXIT_CODE_INPUT,
-			"'%s' is a directory without snapshots (NNNNNN.hspy); did you mean "
-			"'%s/%s'?",
-			path, path, children->names[0]);
-	return fail_set(
-		f, EXIT_CODE_INPUT, "'%s' is a directory without snapshots (NNNNNN.hspy)", path);
+	near = run_near_inside(path);
+	fail_set(f, EXIT_CODE_INPUT, "'%s' is a directory without snapshots (NNNNNN.hspy)%s%s%s",
+		path, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+	free(near);
+	return -1;
 }
 
 int run_dir_read(const char *path, struct run_dir *run, struct fail *f)
@@ -183,5 +199,6 @@ void run_dir_deinit(struct run_dir *run)
 		free(run->entries[i].path);
 	free(run->entries);
 	free(run->newest_inside);
+	free(run->largest_inside);
 	memset(run, 0, sizeof(*run));
 }

@@ -30,6 +30,9 @@ struct run_dir {
 	struct fail first_failure; /* why that one */
 	size_t n_newer_inside;     /* runs inside whose last snapshot is newer than all of ours */
 	char *newest_inside;       /* path of the newest of these; NULL: none */
+	size_t n_inside;           /* runs inside */
+	char *largest_inside; /* the one of the highest peak, if that is above ours; else NULL */
+	uint64_t largest_peak_bytes;
 };
 
 /*

@@ -245,6 +245,13 @@ static bool open_by_debuglink(
 	return ok;
 }
 
+const char *debug_search_link(const struct debug_file *own)
+{
+	uint32_t crc;
+
+	return own->elf ? debuglink_of(own, &crc) : NULL;
+}
+
 bool debug_search_separate(struct debug_file *file, const struct debug_file *own,
 	const struct symbol_module_ref *module, struct places *places)
 {

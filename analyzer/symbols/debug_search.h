@@ -29,4 +29,10 @@ bool debug_search_module(struct debug_file *file, const struct symbol_module_ref
 bool debug_search_separate(struct debug_file *file, const struct debug_file *own,
 	const struct symbol_module_ref *module, struct places *places);
 
+/*
+ * The name in the .gnu_debuglink of own, which may be not open; it lies in the
+ * file, and lives as long as that is open. NULL: there is none.
+ */
+const char *debug_search_link(const struct debug_file *own);
+
 #endif

@@ -14,7 +14,7 @@
 #include "analyzer/symbols/intern.h"
 
 /* A concrete inline instance, its abstract one, a declaration: three. The rest is slack. */
-enum { ORIGINS_MAX = 16, SCOPES_MAX = 32 };
+enum { ORIGINS_MAX = 16, SCOPES_MAX = 32, FIRST_LINE_BYTES = 64 };
 
 static const char *string_attr(Dwarf_Die *die, unsigned name)
 {
@@ -112,9 +112,60 @@ static unsigned count_lambdas(
 	return n;
 }
 
-/* "ns::Class::name"; name alone when the DIE is not inside a scope with a name. */
-static const char *qualified(
-	struct die_name_context *context, Dwarf_Die *die, const char *name, bool *makeshiftp)
+/* The line that the code of a function, inlined or not, begins with. */
+static Dwarf_Line *first_line(Dwarf_Die *code, int *numberp)
+{
+	Dwarf_Addr base, start, end;
+	Dwarf_Die unit;
+
+	if (!dwarf_diecu(code, &unit, NULL, NULL) ||
+		dwarf_ranges(code, 0, &base, &start, &end) <= 0)
+		return NULL;
+	/* Compilers give what they have made up themselves line 0. */
+	for (unsigned i = 0; i < FIRST_LINE_BYTES && start < end; i++, start++) {
+		Dwarf_Line *line = dwarf_getsrc_die(&unit, start);
+
+		if (line && dwarf_lineno(line, numberp) == 0 && *numberp > 0)
+			return line;
+	}
+	return NULL;
+}
+
+/*
+ * Stands in for the scopes that debug info of level 1 leaves out. What the headers of the
+ * standard library declare is the library's. An operator() without a declaration is a lambda's
+ * and told from others by its place; columns are for several on a line.
+ */
+static bool add_place_as_scope(FILE *out, Dwarf_Die *die, const char *name, Dwarf_Die *code)
+{
+	const char *declared = dwarf_decl_file(die), *file = NULL, *base;
+	int number = 0, column = 0;
+	Dwarf_Line *line = NULL;
+
+	if (declared && strstr(declared, "/include/c++/")) {
+		fputs("std::", out);
+		return true;
+	}
+	if (strncmp(name, "operator()", strlen("operator()")) == 0)
+		line = first_line(code, &number);
+	if (line)
+		file = dwarf_linesrc(line, NULL, NULL);
+	if (!file)
+		return !declared;
+	base = strrchr(file, '/');
+	fprintf(out, "{%s:%d", base ? base + 1 : file, number);
+	if (dwarf_linecol(line, &column) == 0 && column > 0)
+		fprintf(out, ":%d", column);
+	fputs("}::", out);
+	return true;
+}
+
+/*
+ * "ns::Class::name"; name alone when the DIE is not inside a scope with a name. code: the DIE
+ * whose origin it is.
+ */
+static const char *qualified(struct die_name_context *context, Dwarf_Die *die, const char *name,
+	Dwarf_Die *code, bool *makeshiftp)
 {
 	Dwarf_Off target = dwarf_dieoffset(die);
 	Dwarf_Die unit, at, outer;
@@ -154,6 +205,8 @@ static const char *qualified(
 			outer = at;
 		}
 	}
+	if (outer.addr == unit.addr && add_place_as_scope(out, die, name, code))
+		*makeshiftp = true;
 	fputs(name, out);
 	if (fclose(out) == 0)
 		result = intern_string(context->pool, text);
@@ -182,15 +235,15 @@ static bool has_scopes(Dwarf_Die *die)
 }
 
 /* As qualified(), for a DIE that is mostly the origin of many others. */
-static const char *qualified_once(
-	struct die_name_context *context, Dwarf_Die *die, const char *name, bool *makeshiftp)
+static const char *qualified_once(struct die_name_context *context, Dwarf_Die *die,
+	const char *name, Dwarf_Die *code, bool *makeshiftp)
 {
 	uint64_t slot = (uintptr_t)die->addr * 0x9e3779b97f4a7c15u >> 32;
 	struct die_name_known *known = &context->known[slot % DIE_NAME_CACHE_SIZE];
 
 	if (known->die != die->addr) {
 		known->makeshift = false;
-		known->name = qualified(context, die, name, &known->makeshift);
+		known->name = qualified(context, die, name, code, &known->makeshift);
 		known->die = die->addr;
 	}
 	*makeshiftp = known->makeshift;
@@ -222,6 +275,6 @@ const char *die_name(struct die_name_context *context, Dwarf_Die *die, bool *mak
 	}
 	if (!name || name[0] == '\0')
 		return NULL;
-	return has_scopes(&named) ? qualified_once(context, &named, name, makeshiftp)
+	return has_scopes(&named) ? qualified_once(context, &named, name, die, makeshiftp)
 				  : intern_string(context->pool, name);
 }

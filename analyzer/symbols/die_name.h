@@ -26,9 +26,11 @@ struct die_name_context {
 /*
  * The name of a DW_TAG_subprogram or DW_TAG_inlined_subroutine, demangled or
  * qualified by namespaces, classes and functions around it; follows abstract
- * origins and specifications into other units. *makeshiftp: it is a member of
- * something without a name, mostly a lambda, and a symbol would tell it from
- * its neighbours. Belongs to the pool. NULL: it has none.
+ * origins and specifications into other units. Where debug info tells no scopes
+ * (level 1), those of operator() are its place, "{file.cc:12:7}::operator()".
+ * *makeshiftp: it is a member of something without a name, mostly a lambda, or
+ * of nobody knows what, and a symbol would tell it from its neighbours. Belongs to the pool. NULL:
+ * it has none.
  */
 const char *die_name(struct die_name_context *context, Dwarf_Die *die, bool *makeshiftp);
 

@@ -39,7 +39,8 @@ struct walk {
 	Dwarf_Die unit;
 	Dwarf_Files *files; /* of unit, for DW_AT_call_file; NULL: not read, or none */
 	size_t n_files;
-	bool deep; /* second pass: functions inside types and functions, too */
+	bool is_split; /* a unit with an address inside has its functions in a .dwo file */
+	bool deep;     /* second pass: functions inside types and functions, too */
 };
 
 static bool step(struct walk *walk)
@@ -279,6 +280,7 @@ static void walk_units(struct walk *walk, Dwarf *dwarf, const struct subset *all
 		if (type != DW_UT_compile && type != DW_UT_skeleton)
 			continue;
 		select_covered(walk, &walk->unit, all, 0, &inside, &has_ranges);
+		walk->is_split |= inside.n && !has_dies;
 		if (inside.n && with_ranges)
 			walk_unit(walk, &inside, has_dies);
 		else if (!has_ranges && !with_ranges && has_dies && any_unnamed(walk, all))
@@ -298,8 +300,8 @@ static bool has_units(Dwarf *dwarf)
 	return dwarf_get_units(dwarf, NULL, &unit, NULL, NULL, NULL, NULL) == 0;
 }
 
-bool dwarf_names_resolve(
-	struct symbols_job *job, const struct debug_file *file, uint64_t text_start)
+bool dwarf_names_resolve(struct symbols_job *job, const struct debug_file *file,
+	uint64_t text_start, bool *is_splitp)
 {
 	struct walk walk = { .job = job, .text_start = text_start, .names = { .pool = job->pool } };
 	struct subset all;
@@ -322,6 +324,7 @@ bool dwarf_names_resolve(
 		if (any_unnamed(&walk, &all))
 			walk_units(&walk, dwarf, &all, false);
 	}
+	*is_splitp = walk.is_split;
 	free(all.list);
 	dwarf_end(dwarf);
 	return true;

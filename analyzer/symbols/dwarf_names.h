@@ -15,10 +15,10 @@ struct symbols_job;
  * file knows; an address may get a line but no function (assembly). Address
  * ranges that begin below text_start are ignored: the linker leaves them for
  * functions it dropped. The size of the file bounds the work done on damaged debug info.
- * Units whose debug info is split off into .dwo files give lines only.
- * Returns false when file holds no DWARF that can be read.
+ * Units whose debug info is split off into .dwo files give lines only; *is_splitp: an
+ * address lies in one. Returns false when file holds no DWARF that can be read.
  */
-bool dwarf_names_resolve(
-	struct symbols_job *job, const struct debug_file *file, uint64_t text_start);
+bool dwarf_names_resolve(struct symbols_job *job, const struct debug_file *file,
+	uint64_t text_start, bool *is_splitp);
 
 #endif

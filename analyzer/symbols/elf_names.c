@@ -252,7 +252,7 @@ size_t elf_names_resolve(struct symbols_job *job, Elf *elf, uint32_t table_type)
 		if (address->n_levels)
 			address->levels[0].function = level.function;
 		else
-			symbols_address_push(address, &level);
+			address->bare = symbols_address_push(address, &level);
 		address->makeshift = false;
 	}
 	n_symbols = symbols.n;

@@ -1,7 +1,7 @@
 /*
  * fold.c - owns the list of functions that are never an answer to "who
  * allocates": one table, one row a family. Cutting names down to what the
- * rows are written for is left to name.c.
+ * rows are written for is left to name.c, whom a library calls to callback.c.
  */
 #include "analyzer/symbols/fold.h"
 
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/symbols/callback.h"
 #include "analyzer/symbols/name.h"
 
 enum kind {
@@ -150,6 +151,7 @@ struct fold {
 	bool nothing; /* --hide none; nothing below is set */
 	bool has_user;
 	regex_t user;
+	struct callbacks *callbacks;
 	unsigned n_compiled; /* rules[0..n_compiled) of kind REGEX are in compiled[] */
 	regex_t compiled[N_RULES];
 };
@@ -192,6 +194,12 @@ struct fold *fold_new(const char *hide, char *error, size_t error_bytes)
 			return NULL;
 		}
 	}
+	fold->callbacks = callbacks_new();
+	if (!fold->callbacks) {
+		snprintf(error, error_bytes, "out of memory");
+		fold_free(fold);
+		return NULL;
+	}
 	if (!hide)
 		return fold;
 	code = regcomp(&fold->user, hide, REG_EXTENDED | REG_NOSUB);
@@ -215,6 +223,7 @@ void fold_free(struct fold *fold)
 	}
 	if (fold->has_user)
 		regfree(&fold->user);
+	callbacks_free(fold->callbacks);
 	free(fold);
 }
 
@@ -233,6 +242,20 @@ static bool matches(const struct fold *fold, size_t i, const char *identity)
 	return false;
 }
 
+/* As --focus does: in full, and as the rows show it. */
+static bool user_hides(const struct fold *fold, const char *function)
+{
+	char *identity;
+	bool hides;
+
+	if (!fold->has_user || regexec(&fold->user, function, 0, NULL, 0) == 0)
+		return fold->has_user;
+	identity = name_identity(function);
+	hides = identity && regexec(&fold->user, identity, 0, NULL, 0) == 0;
+	free(identity);
+	return hides;
+}
+
 bool fold_hides(const struct fold *fold, const char *function, const char *module)
 {
 	const char *slash = module ? strrchr(module, '/') : NULL;
@@ -246,15 +269,22 @@ bool fold_hides(const struct fold *fold, const char *function, const char *modul
 		if (starts_with(file, modules[i]))
 			return true;
 	}
-	if (fold->has_user && regexec(&fold->user, function, 0, NULL, 0) == 0)
+	if (user_hides(fold, function))
 		return true;
 	identity = name_identity(function);
-	if (!identity)
-		return false;
-	/* As --focus does, and the rows show it. */
-	hides = fold->has_user && regexec(&fold->user, identity, 0, NULL, 0) == 0;
-	for (size_t i = 0; i < N_RULES && !hides; i++)
+	for (size_t i = 0; i < N_RULES && identity && !hides; i++)
 		hides = matches(fold, i, identity);
 	free(identity);
 	return hides;
+}
+
+char *fold_callback(const struct fold *fold, const char *function)
+{
+	char *name = fold->nothing ? NULL : callbacks_name(fold->callbacks, function);
+
+	if (name && (user_hides(fold, function) || user_hides(fold, name))) {
+		free(name);
+		return NULL;
+	}
+	return name;
 }

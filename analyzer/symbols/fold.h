@@ -32,4 +32,12 @@ void fold_free(struct fold *fold);
  */
 bool fold_hides(const struct fold *fold, const char *function, const char *module);
 
+/*
+ * What a frame is shown by although fold_hides() it: the lambda or class of the
+ * program's that this function of the standard library calls (callback.h), where
+ * that may be inlined into it unseen. Returns a string from malloc(); NULL: it
+ * folds all the same, or it was not hidden by the built-in list alone.
+ */
+char *fold_callback(const struct fold *fold, const char *function);
+
 #endif

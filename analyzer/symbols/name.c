@@ -13,10 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/symbols/name_piece.h"
+
 struct shortener {
 	char *out;
 	size_t length;
 	bool template_marks; /* write <> for template arguments */
+	struct name_part parts[NAME_PARTS_MAX];
+	size_t n_parts;
 };
 
 static bool starts_with(const char *text, const char *prefix)
@@ -42,67 +46,40 @@ static bool ends_with(const struct shortener *to, const char *suffix)
 	return to->length >= n && memcmp(to->out + to->length - n, suffix, n) == 0;
 }
 
-/*
- * The end of the bracket that opens at p, one behind its closing one; NULL if
- * it does not close. In angle brackets "->" closes nothing, nor do signs inside
- * parentheses, where the demangler puts comparisons.
- */
-static const char *behind_bracket(const char *p)
+/* Notes that the bracket at p, up to end, belongs at the end of what is written so far. */
+static void leave_out(struct shortener *to, const char *p, const char *end)
 {
-	char open = *p, close = open == '(' ? ')' : open == '[' ? ']' : open == '{' ? '}' : '>';
-	unsigned depth = 0, parentheses = 0;
-
-	for (; *p; p++) {
-		if (open == '<') {
-			if (*p == '(')
-				parentheses++;
-			else if (*p == ')' && parentheses)
-				parentheses--;
-			if (parentheses || (*p == '>' && p[-1] == '-'))
-				continue;
-			if (starts_with(p, "operator<") || starts_with(p, "operator>")) {
-				p += strlen("operator<");
-				while (p[0] == '<' || p[0] == '>' || p[0] == '=')
-					p++;
-				p--;
-				continue;
-			}
-		}
-		if (*p == open)
-			depth++;
-		else if (*p == close && --depth == 0)
-			return p + 1;
-	}
-	return NULL;
+	if (to->n_parts < NAME_PARTS_MAX)
+		to->parts[to->n_parts++] = (struct name_part){ to->length, p, (size_t)(end - p) };
+	if (*p == '<' && to->template_marks)
+		put(to, "<>", 2);
 }
 
 /* Template arguments: p is at '<'. */
 static const char *skip_template(struct shortener *to, const char *p)
 {
-	const char *end = behind_bracket(p);
+	const char *end = name_piece_behind(p);
 
 	if (!end) {
 		put(to, p, strlen(p));
 		return p + strlen(p);
 	}
-	if (to->template_marks)
-		put(to, "<>", 2);
+	leave_out(to, p, end);
 	return end;
 }
 
 /* "{lambda(int)#1}": p is at '{'. Everything but parameters and template arguments is copied. */
 static const char *copy_braces(struct shortener *to, const char *p)
 {
-	const char *end = behind_bracket(p);
+	const char *end = name_piece_behind(p);
 
 	if (!end)
 		end = p + strlen(p);
 	while (p < end) {
-		const char *behind = *p == '(' || *p == '<' ? behind_bracket(p) : NULL;
+		const char *behind = *p == '(' || *p == '<' ? name_piece_behind(p) : NULL;
 
 		if (behind && behind <= end) {
-			if (*p == '<' && to->template_marks)
-				put(to, "<>", 2);
+			leave_out(to, p, behind);
 			p = behind;
 			continue;
 		}
@@ -127,7 +104,7 @@ static const char *skip_pathless_type(const char *p, const char *end)
 /* Rust's "<Type as Trait>" at the start of a name: p is at '<'. */
 static const char *copy_rust_type(struct shortener *to, const char *p)
 {
-	const char *end = behind_bracket(p);
+	const char *end = name_piece_behind(p);
 
 	if (!end) {
 		put(to, p, strlen(p));
@@ -141,7 +118,7 @@ static const char *copy_rust_type(struct shortener *to, const char *p)
 		if (!to->template_marks && starts_with(p, " as "))
 			return end;
 		if (*p == '<') {
-			const char *behind = behind_bracket(p);
+			const char *behind = name_piece_behind(p);
 
 			if (behind && behind < end) {
 				p = skip_template(to, p);
@@ -210,11 +187,10 @@ static const char *skip_qualifiers(const char *p)
 /* p is at '('. Returns where to go on, or the end of the name. */
 static const char *handle_parenthesis(struct shortener *to, const char *p)
 {
-	const char *end = behind_bracket(p);
+	const char *behind = name_piece_behind(p);
+	const char *end = behind ? behind : p + strlen(p);
 	const char *after;
 
-	if (!end)
-		end = p + strlen(p);
 	/* Go's "main.(*Server).Run" has its receiver in there. */
 	if (starts_with(p, "(anonymous namespace)") || ends_with(to, ".")) {
 		put(to, p, (size_t)(end - p));
@@ -223,6 +199,8 @@ static const char *handle_parenthesis(struct shortener *to, const char *p)
 	/* The return type decltype(...), and the space before the name proper. */
 	if (ends_with(to, "decltype"))
 		return end;
+	if (behind)
+		leave_out(to, p, end);
 	after = skip_qualifiers(end);
 	return starts_with(after, "::") ? after : after + strlen(after);
 }
@@ -281,7 +259,7 @@ static void shorten(struct shortener *to, const char *full)
 		} else if (*p == '{') {
 			p = copy_braces(to, p);
 		} else if (*p == '[') {
-			const char *end = behind_bracket(p);
+			const char *end = name_piece_behind(p);
 
 			if (!end)
 				end = p + strlen(p);
@@ -292,7 +270,7 @@ static void shorten(struct shortener *to, const char *full)
 			break;
 		} else if (*p == ' ') {
 			/* What came so far is a return type, or "virtual thunk to". */
-			to->length = 0;
+			to->length = to->n_parts = 0;
 			p++;
 		} else {
 			const char *behind = at_word ? skip_inline_namespace(to, p) : p;
@@ -315,27 +293,45 @@ static bool is_of_runtime(const char *full)
 	return p > full && p[0] == ':' && p[1] && p[1] != ':';
 }
 
-static char *make(const char *full, bool template_marks)
+/* The result is in to->out, from malloc; NULL when out of memory. */
+static char *make(struct shortener *to, const char *full)
 {
-	struct shortener to = { .template_marks = template_marks };
-
-	to.out = malloc(strlen(full) + 1);
-	if (!to.out)
+	to->out = malloc(strlen(full) + 1);
+	if (!to->out)
 		return NULL;
 	if (!is_of_runtime(full))
-		shorten(&to, full);
-	if (to.length == 0)
-		put(&to, full, strlen(full));
-	to.out[to.length] = '\0';
-	return to.out;
+		shorten(to, full);
+	if (to->length == 0) {
+		put(to, full, strlen(full));
+		to->n_parts = 0;
+	}
+	to->out[to->length] = '\0';
+	return to->out;
 }
 
 char *name_shorten(const char *full)
 {
-	return make(full, true);
+	struct shortener to = { .template_marks = true };
+
+	return make(&to, full);
+}
+
+char *name_shorten_parts(const char *full, struct name_part parts[NAME_PARTS_MAX], size_t *n_partsp)
+{
+	struct shortener to = { .template_marks = true };
+	char *name = make(&to, full);
+
+	/* A mark of a clone may have been cut off behind them. */
+	while (to.n_parts && to.parts[to.n_parts - 1].at > to.length)
+		to.n_parts--;
+	memcpy(parts, to.parts, sizeof(to.parts));
+	*n_partsp = to.n_parts;
+	return name;
 }
 
 char *name_identity(const char *full)
 {
-	return make(full, false);
+	struct shortener to = { .template_marks = false };
+
+	return make(&to, full);
 }

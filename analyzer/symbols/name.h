@@ -20,6 +20,19 @@
  */
 char *name_shorten(const char *full);
 
+/* Something name_shorten() has left out: "<int>", which "<>" stands for, or "(int)". */
+struct name_part {
+	size_t at;        /* where it belongs in the short name */
+	const char *from; /* in the full name */
+	size_t length;    /* brackets included */
+};
+
+enum { NAME_PARTS_MAX = 32 };
+
+/* As name_shorten(), and *n_partsp of what it has left out, in order; more are not told. */
+char *name_shorten_parts(
+	const char *full, struct name_part parts[NAME_PARTS_MAX], size_t *n_partsp);
+
 /*
  * As name_shorten(), without a trace of template arguments, and with the type
  * in place of Rust's "<Type as Trait>": what tells one function from another

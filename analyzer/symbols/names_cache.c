@@ -37,6 +37,7 @@ struct address_entry {
 	uint64_t vaddr;
 	uint32_t file, line; /* file: offset of a string */
 	uint32_t first_level, n_levels;
+	uint32_t bare, reserved; /* 0 or 1; 0 */
 };
 
 struct level_entry {
@@ -71,7 +72,7 @@ static bool is_sound(const uint8_t *bytes, size_t n_bytes, const struct names_ca
 
 	if (n_bytes < sizeof(*header) || memcmp(header->magic, magic, sizeof(magic)) != 0 ||
 		header->source_hash != key->source_hash || header->n_string_bytes == 0 ||
-		header->source < SYMBOLS_DWARF || header->source > SYMBOLS_DYNSYM ||
+		header->source < SYMBOLS_SPLIT || header->source > SYMBOLS_DYNSYM ||
 		n_bytes != sizeof(*header) +
 				   (uint64_t)header->n_addresses * sizeof(struct address_entry) +
 				   (uint64_t)header->n_levels * sizeof(struct level_entry) +
@@ -226,6 +227,7 @@ static void take(const struct parts *parts, const struct address_entry *entry, s
 	}
 	address->file = entry->file ? intern_string(pool, strings + entry->file) : NULL;
 	address->line = entry->line;
+	address->bare = entry->bare != 0;
 	address->answered = true;
 }
 
@@ -315,6 +317,7 @@ static void put_address(struct writer *to, const struct symbols_address *from)
 		.line = from->line,
 		.first_level = (uint32_t)to->n_levels,
 		.n_levels = from->n_levels,
+		.bare = from->bare,
 	};
 	to->levels = room_for(to, to->levels, to->n_levels + from->n_levels, &to->level_capacity,
 		sizeof(*to->levels));
@@ -408,7 +411,7 @@ void names_cache_store(const struct names_cache *cache, const char *path,
 	struct writer writer = { 0 };
 	size_t n_old;
 
-	if (key->build_id_len == 0 || job->source < SYMBOLS_DWARF || job->source > SYMBOLS_DYNSYM)
+	if (key->build_id_len == 0 || job->source < SYMBOLS_SPLIT || job->source > SYMBOLS_DYNSYM)
 		return;
 	if (cache->bytes)
 		old = parts_of(cache->bytes);

@@ -17,7 +17,7 @@
 struct debug_file;
 
 /* Raise it whenever the same files would give other names than before. */
-enum { NAMES_CACHE_REVISION = 1 };
+enum { NAMES_CACHE_REVISION = 2 };
 
 struct names_cache_key {
 	uint8_t build_id[SYMBOLS_BUILD_ID_MAX];

@@ -32,6 +32,7 @@ struct module {
 	size_t n_sorted, n_entries, n_allocated;
 	enum symbols_source source;
 	bool unverified;
+	const char *debug_link;
 };
 
 struct symbols {
@@ -309,6 +310,7 @@ static void keep_frames(struct symbols *symbols, const struct module *module,
 		frame->file = innermost ? from->file : from->levels[i + 1].call_file;
 		frame->line = innermost ? from->line : from->levels[i + 1].call_line;
 		frame->inlined = next < n - 1;
+		frame->bare = from->bare;
 	}
 	entry->frames = frames;
 }
@@ -359,6 +361,7 @@ static int resolve_module(struct symbols *symbols, struct module *module)
 	symbols->n_done += job.n_addresses;
 	module->source = job.source;
 	module->unverified = job.unverified;
+	module->debug_link = job.debug_link;
 	next = 0;
 	for (size_t i = 0; i < module->n_entries; i++) {
 		if (module->entries[i].frames)
@@ -416,6 +419,7 @@ void symbols_get_report(const struct symbols *symbols, int handle, struct symbol
 		.path = module->path,
 		.build_id = module->build_id_text,
 		.source = module->source,
+		.debug_link = module->debug_link,
 		.unverified = module->unverified,
 	};
 	for (size_t i = 0; i < module->n_sorted; i++) {
@@ -433,6 +437,8 @@ const char *symbols_source_text(enum symbols_source source)
 		return NULL;
 	case SYMBOLS_NOT_RESOLVED:
 		return "not looked up";
+	case SYMBOLS_SPLIT:
+		return "debug info in .dwo files is not read";
 	case SYMBOLS_SYMTAB:
 		return "no debug info";
 	case SYMBOLS_DYNSYM:

@@ -34,6 +34,7 @@ struct symbol_frame {
 	const char *file;     /* as the compiler wrote it, mostly absolute; NULL: unknown */
 	uint32_t line;        /* 0: unknown */
 	bool inlined;         /* true for all but the outermost of the physical frame */
+	bool bare;            /* named by a symbol: what was inlined into it is not known */
 };
 
 /* What the snapshot says of a module. Copied by symbols_add_module(). */
@@ -48,6 +49,7 @@ enum { SYMBOLS_BUILD_ID_MAX = 64 };
 /* The best that could be had of a module. symbols_source_text() words it. */
 enum symbols_source {
 	SYMBOLS_NOT_RESOLVED, /* symbols_resolve() has not been here */
+	SYMBOLS_SPLIT,        /* as DWARF, but for some addresses it is in .dwo files, unread */
 	SYMBOLS_DWARF,        /* functions, lines and inline frames */
 	SYMBOLS_SYMTAB,       /* no debug info: functions only, also from .gnu_debugdata */
 	SYMBOLS_DYNSYM,       /* no debug info: exported functions only */
@@ -65,7 +67,8 @@ struct symbols_report {
 	unsigned n_addresses; /* distinct, requested and resolved */
 	unsigned n_unnamed;   /* of these, shown as module+0xoffset */
 	enum symbols_source source;
-	bool unverified; /* named by a file without build id, taken by its path */
+	const char *debug_link; /* its debug file by .gnu_debuglink, which was not found; or NULL */
+	bool unverified;        /* named by a file without build id, taken by its path */
 };
 
 /* Returns NULL when out of memory. */

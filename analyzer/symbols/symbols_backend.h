@@ -36,6 +36,7 @@ struct symbols_address {
 	struct symbols_level *levels; /* outermost first */
 	unsigned n_levels;
 	bool makeshift;   /* levels[0] would be better named by a symbol */
+	bool bare;        /* levels[0], the only one, is a symbol; nothing else is known */
 	bool answered;    /* the backend's own: names are as good as can be had */
 	const char *file; /* of the innermost level; NULL: unknown */
 	uint32_t line;
@@ -53,6 +54,7 @@ struct symbols_job {
 	void *progress_data;
 	enum symbols_source source; /* out */
 	bool unverified;            /* out */
+	const char *debug_link;     /* out; as in struct symbols_report */
 };
 
 /* Whether a symbol table could still do something for address. */

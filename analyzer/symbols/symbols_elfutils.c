@@ -29,6 +29,8 @@ static bool open_files(struct files *files, struct symbols_job *job)
 		files->debug = &files->own;
 	else if (debug_search_separate(&files->separate, &files->own, &job->module, job->places))
 		files->debug = &files->separate;
+	else if (debug_search_link(&files->own))
+		job->debug_link = intern_string(job->pool, debug_search_link(&files->own));
 	return files->own.elf || files->debug;
 }
 
@@ -56,11 +58,11 @@ static size_t name_by_minidebug(struct symbols_job *job, const struct debug_file
 static void name_all(struct symbols_job *job, const struct files *files)
 {
 	size_t n_symbols = 0, n_exported = 0;
-	bool has_dwarf = false;
+	bool has_dwarf = false, is_split = false;
 
 	if (files->debug)
 		has_dwarf = dwarf_names_resolve(
-			job, files->debug, elf_names_text_start(files->debug->elf));
+			job, files->debug, elf_names_text_start(files->debug->elf), &is_split);
 	if (files->separate.elf && any_left(job))
 		n_symbols += elf_names_resolve(job, files->separate.elf, SHT_SYMTAB);
 	if (files->own.elf && any_left(job))
@@ -69,7 +71,8 @@ static void name_all(struct symbols_job *job, const struct files *files)
 		n_exported += elf_names_resolve(job, files->own.elf, SHT_DYNSYM);
 	if (files->own.elf && any_left(job))
 		n_symbols += name_by_minidebug(job, &files->own);
-	job->source = has_dwarf    ? SYMBOLS_DWARF
+	job->source = is_split     ? SYMBOLS_SPLIT
+		      : has_dwarf  ? SYMBOLS_DWARF
 		      : n_symbols  ? SYMBOLS_SYMTAB
 		      : n_exported ? SYMBOLS_DYNSYM
 				   : SYMBOLS_EMPTY;

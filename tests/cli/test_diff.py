@@ -7,7 +7,7 @@ import snapshot_format as sf
 from scenario import B4K, MIB
 
 GOLDEN_TEXT = """\
-api (pid 4121)  0:01:00 -> 0:20:00   mean interval 512 KiB
+api (pid 4121)  0:01:00 -> 0:20:00 (exit)   mean interval 512 KiB
 Live heap grew by 35.1 MiB (21.4..49.2), from 104 MiB to 139 MiB. RSS +20 MiB. 1 site grew, 1 shrank, 2 unchanged.
 
        growth    95 % range    before     after  samples  where
@@ -268,7 +268,7 @@ def test_third_keeps_what_is_still_live(heapspy, run):
     text = heapspy("diff", "-q", "run@1", "run@2", "--third", "run@3").out
     assert "still live at 0:20:00" in text and "25.1 MiB (18.4..33.1) of what A to B allocated" in text
     done = heapspy("diff", "run@2", "run@3", "--third", "run@1")
-    assert done.code == 2 and "C is before B" in done.err
+    assert done.code == 2 and "C is not later than B" in done.err
 
 
 def test_focus_ignore_module(heapspy, run):

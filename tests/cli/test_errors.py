@@ -108,6 +108,7 @@ def test_huge_sparse_file_costs_nothing(heapspy, tmp_path):
     assert done.code == 3 and "unknown content" in done.err
 
 
+@pytest.mark.other_user
 def test_unreadable_file(heapspy, good):
     """As another user: root can read everything."""
     with tempfile.TemporaryDirectory() as place:

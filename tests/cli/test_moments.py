@@ -30,6 +30,50 @@ def test_the_time_of_the_nearest_snapshot_is_said(heapspy, run):
     assert "largest RSS" in heapspy("top", "run@peak").out
 
 
+def with_live(*live, exits=False):
+    """Sets the live bytes that each snapshot of the scenario tells of itself, and the last one's reason."""
+    def change(s):
+        number = s.info["number"]
+        s.tail = (max(live), 90 * 10**9, live[number - 1])
+        if exits and number == len(live):
+            s.info["reason"] = 2
+    return change
+
+
+def test_peak_is_the_snapshot_with_most(heapspy, tmp_path):
+    scenario.write_run(tmp_path / "run", with_live(5000, 9000, 7000))
+    assert number(heapspy, "run@peak") == 2
+    assert "peak, about" not in heapspy("top", "run@peak").out
+    scenario.write_run(tmp_path / "missed", lambda s: with_live(5000, 9000, 7000)(s) or
+                       setattr(s, "tail", (20000, 90 * 10**9, s.tail[2])))
+    assert "the peak, about 19.5 KiB, was at 0:01:30" in heapspy("top", "missed@peak").out
+
+
+def test_a_run_ends_before_the_exit_that_freed_it(heapspy, tmp_path):
+    scenario.write_run(tmp_path / "kept", with_live(5000, 9000, 8000, exits=True))
+    assert number(heapspy, "kept") == 3
+    scenario.write_run(tmp_path / "freed", with_live(5000, 9000, 100, exits=True))
+    assert number(heapspy, "freed") == 2
+    assert number(heapspy, "freed@last") == 3
+    said = "the last before the exit, by which it had freed all but 100 B (@last)"
+    assert said in heapspy("top", "freed").out
+    assert said in heapspy("diff", "freed").out
+    done = heapspy("diff", "freed@first", "freed@last")
+    assert said not in done.out and "(exit)" in done.out.splitlines()[0]
+
+
+def test_larger_processes_inside_are_said(heapspy, tmp_path):
+    """A shell's run, and inside it that of the server which the shell started."""
+    run = scenario.write_run(tmp_path / "run", with_live(10, 20, 30))
+    scenario.write_run(run / "leaky.7.1", with_live(1000, 2000, 3 << 20))
+    scenario.write_run(run / "small.8.1", with_live(1, 2, 3))
+    said = "heapspy: 2 more processes of this run have a directory inside; most memory: run/leaky.7.1 (peak about 3 MiB)\n"
+    assert said in heapspy("top", "run").err
+    assert heapspy("diff", "run").err.count(said) == 1
+    assert "inside" not in heapspy("diff", "run", "-q").err
+    assert "inside" not in heapspy("top", "run/leaky.7.1").err
+
+
 def test_peak_snapshots_come_before_rss(heapspy, tmp_path):
     def mark(s):
         if s.info["number"] == 2:
@@ -46,11 +90,14 @@ def test_a_file_with_an_at_sign_is_a_file(heapspy, tmp_path):
 
 @pytest.mark.parametrize("moment, code, words", [
     ("run@lasst", 2, "'run@lasst' is no moment"),
+    ("run@loaded", 2, "'run@loaded' is no moment; did you mean run@mark:loaded?"),
     ("run@9", 3, "no readable snapshot 9 (it has 3, 1..3)"),
     ("run@mark:nope", 3, "no snapshot of 'run' has the mark 'nope'"),
     ("run/000001.hspy@first", 2, "is one snapshot; @first needs a run directory"),
     ("nothing", 3, "cannot open 'nothing': No such file or directory"),
-    ("nothing@first", 3, "there is no run directory 'nothing'")])
+    ("nothing@first", 3, "there is no run directory 'nothing'"),
+    ("ru", 3, "cannot open 'ru': No such file or directory; did you mean 'run'?"),
+    ("./ru@3", 3, "there is no run directory './ru'; did you mean './run@3'?")])
 def test_mistakes(heapspy, run, moment, code, words):
     done = heapspy("top", moment)
     assert (done.code, done.out) == (code, "") and words in done.err
@@ -61,10 +108,24 @@ def test_directories_without_snapshots(heapspy, tmp_path):
     (tmp_path / "empty").mkdir()
     done = heapspy("top", "empty")
     assert done.code == 3 and "is a directory without snapshots" in done.err
-    (tmp_path / "outer").mkdir()
-    scenario.write_run(tmp_path / "outer" / "api.4121.5")
+    (tmp_path / "outer" / "aaa").mkdir(parents=True)
+    done = heapspy("top", "outer/")
+    assert done.code == 3 and done.err == ("heapspy: 'outer/' is a directory without snapshots "
+                                           "(NNNNNN.hspy)\n")
+    # What is called like a run comes before other directories, a run before that.
+    (tmp_path / "outer" / "heapspy.x.1").mkdir()
+    assert "did you mean 'outer/heapspy.x.1'?" in heapspy("top", "outer/").err
+    scenario.write_run(tmp_path / "outer" / "zzz")
     done = heapspy("top", "outer")
-    assert done.code == 3 and "did you mean 'outer/api.4121.5'?" in done.err
+    assert done.code == 3 and "did you mean 'outer/zzz'?" in done.err
+
+
+def test_a_name_that_is_cut_short_is_completed(heapspy, tmp_path):
+    scenario.write_run(tmp_path / "heapspy.srv.4707")
+    (tmp_path / "heapspy.other").mkdir()
+    (tmp_path / "inner").mkdir()
+    done = heapspy("top", "inner/../heapspy.srv")
+    assert done.code == 3 and done.err.endswith("; did you mean 'inner/../heapspy.srv.4707'?\n")
 
 
 def test_unreadable_snapshots_of_a_run_are_passed_over_and_counted(heapspy, run):

@@ -1,6 +1,7 @@
 """Rows named from a real binary: function, file and line, inline frames, folded containers."""
 import json
 import re
+import shlex
 import shutil
 import subprocess
 
@@ -145,6 +146,27 @@ def test_another_build_is_not_used(heapspy, run, program, tmp_path):
     assert "addresses in server have no symbols" in done.err
 
 
+def test_a_debug_file_that_is_not_there_is_named(heapspy, program, tmp_path):
+    path, calls, build_id = program
+    for words in (["objcopy", "--only-keep-debug", path, "srvs.debug"], ["strip", "-o", "server", path],
+                  ["objcopy", "--add-gnu-debuglink=srvs.debug", "server"]):
+        subprocess.run(words, cwd=tmp_path, check=True)
+
+    def point(s):
+        s.modules[0] = sf.Module(1, str(tmp_path / "server"), 0x400000, 0x500000, 0, 1, build_id)
+        for stack in s.stacks:
+            stack.frames = [sf.Frame(calls["main", "session_open"], 1)]
+
+    scenario.write_run(tmp_path / "run", point)
+    done = heapspy("top", "run")
+    assert "main" in done.out and done.err == ""
+    (tmp_path / "srvs.debug").unlink()
+    done = heapspy("top", "run")
+    assert "server+0x" in done.out and "addresses in server have no symbols" in done.err
+    assert done.err.endswith("; put its debug file 'srvs.debug' beside it, or install its debug package, "
+                             "or set DEBUGINFOD_URLS\n")
+
+
 def top_rows(heapspy, *words):
     done = heapspy("top", "--json", "run", *words)
     assert done.code == 0, done.err
@@ -242,3 +264,161 @@ int main(int argc, char **)
     assert {name: where["line"] for name, where in top_rows(heapspy).items()} == {
         "work::{lambda#1}::operator()": 6, "work::{lambda#2}::operator()": 7,
         "work::{lambda#3}::operator()": 11, "{lambda#1}::operator()": 3}
+
+
+def build(place, name, source, *words):
+    """Compiles source; the addresses behind its calls of malloc, with the symbol each is in."""
+    (place / f"{name}.cc").write_text(source)
+    subprocess.run(["g++", *words, "-no-pie", "-Wl,--build-id=sha1", "-pthread", "-o", name,
+                    f"{name}.cc"], cwd=place, check=True)
+    text = subprocess.run(["objdump", "-d", "--no-show-raw-insn", name], cwd=place,
+                          stdout=subprocess.PIPE, text=True, check=True).stdout
+    behind, function, called = [], "", False
+    for line in text.splitlines():
+        head = re.match(r"[0-9a-f]+ <(.*)>:$", line)
+        instruction = re.match(r"\s+([0-9a-f]+):\s+(.*)", line)
+        if head:
+            function, called = head.group(1), False
+        elif instruction:
+            if called:
+                behind.append((function, int(instruction.group(1), 16)))
+            called = "<malloc@plt>" in instruction.group(2)
+    return behind
+
+
+def write_stacks(place, program, stacks):
+    """A run whose stacks, heaviest first, have these addresses of program, leaf first."""
+    order = [scenario.INDEX, scenario.LEAK, scenario.CACHE, scenario.PARSER]
+
+    def point(s):
+        s.modules[0] = sf.Module(1, str(place / program), 0x400000, 0x500000, 0, 1)
+        for stack in s.stacks:
+            stack.frames = [sf.Frame(0x7F0000004031, 2)]
+        for number, addresses in zip(order, stacks):
+            s.stacks[number - 1].frames = [sf.Frame(address, 1) for address in addresses]
+
+    scenario.write_run(place / "run", point)
+
+
+CALLBACKS = """\
+#include <cstdlib>
+#include <functional>
+#include <thread>
+void *volatile kept[4];
+struct Task { void operator()(int n) const { kept[2] = std::malloc(n); } };
+void start(int n)
+{
+	std::thread t([n] { kept[3] = std::malloc(n); });
+	t.join();
+}
+int main(int argc, char **)
+{
+	std::function<void(int)> f[3];
+	f[0] = [](int n) { kept[0] = std::malloc(n); }; f[1] = [](int n) { kept[1] = std::malloc(n); };
+	f[2] = Task();
+	for (auto &g : f)
+		g(argc);
+	start(argc);
+}
+"""
+
+
+@pytest.fixture
+def callbacks(tmp_path):
+    def make(*words):
+        behind = [pair for pair in build(tmp_path, "callbacks", CALLBACKS, "-O2", *words)
+                  if "_M_invoke" in pair[0] or "_M_run" in pair[0]]
+        assert len(behind) == 4
+        write_stacks(tmp_path, "callbacks", [[address] for _, address in behind])
+    return make
+
+
+def test_callbacks_by_symbols_alone(heapspy, callbacks):
+    callbacks()
+    assert set(top_rows(heapspy)) == {"main::{lambda(int)#1}", "main::{lambda(int)#2}", "Task",
+                                      "start(int)::{lambda()#1}"}
+    out = heapspy("top", "run").out
+    assert "  main::{lambda#1}   callbacks\n" in out and "  start::{lambda#1}  callbacks\n" in out
+    (leaf,) = json.loads(heapspy("top", "--json", "run", "--focus", "start::.lambda").out)["rows"]
+    assert leaf["where"]["function"] == "start(int)::{lambda()#1}"
+    # The stack says what was found, and with nothing folded so do rows.
+    assert leaf["stacks"][0]["frames"][0]["function"].startswith("std::thread::_State_impl<")
+    assert all(name.startswith("std::") for name in top_rows(heapspy, "--hide", "none"))
+    assert "start(int)::{lambda()#1}" not in top_rows(heapspy, "--focus", "main::")
+
+
+def test_callbacks_by_debug_info(heapspy, callbacks):
+    callbacks("-g")
+    assert set(top_rows(heapspy)) == {"main::{lambda#1}::operator()", "main::{lambda#2}::operator()",
+                                      "Task::operator()(int) const", "start::{lambda#1}::operator()"}
+
+
+def test_callbacks_by_little_debug_info(heapspy, callbacks):
+    """Lambdas without scopes: a row each, also of two on one line."""
+    callbacks("-g1")
+    rows_of = top_rows(heapspy)
+    assert len(rows_of) == 4 and "Task::operator()(int) const" in rows_of
+    lambdas = [name for name in rows_of if name.startswith("{callbacks.cc:")]
+    assert len(lambdas) == 3 and all(name.endswith("}::operator()") for name in lambdas)
+    assert sorted(name.split(":")[1] for name in lambdas) == ["14", "14", "8"]
+    assert heapspy("top", "run").err == ""
+
+
+def test_split_debug_info_is_said_once(heapspy, callbacks):
+    callbacks("-g", "-gsplit-dwarf")
+    done = heapspy("top", "run")
+    assert done.err == ("heapspy: debug info of callbacks is in .dwo files, which are not read: "
+                        "rows have no inlined functions\n")
+    assert {name: where["line"] for name, where in top_rows(heapspy).items()} == {
+        "main::{lambda(int)#1}": 14, "main::{lambda(int)#2}": 14, "Task": 5,
+        "start(int)::{lambda()#1}": 8}
+    assert heapspy("top", "run", "-q").err == ""
+
+
+INSTANCES = """\
+#include <cstdlib>
+namespace acme { template <class T, int N> struct Queue {
+	static __attribute__((noinline)) void take_next_batch_of_messages(void *volatile *p) { *p = std::malloc(N); }
+}; }
+int main()
+{
+	void *volatile p[4];
+	acme::Queue<double, 5>::take_next_batch_of_messages(p);
+	acme::Queue<double, 57>::take_next_batch_of_messages(p + 1);
+	acme::Queue<double, 570>::take_next_batch_of_messages(p + 2);
+}
+"""
+
+
+def test_rows_that_look_alike_are_told_apart(heapspy, tmp_path):
+    behind = build(tmp_path, "instances", INSTANCES, "-g", "-O1")
+    assert len(behind) == 3
+    write_stacks(tmp_path, "instances", [[address] for _, address in behind])
+    for command in ("top", "diff"):
+        out = heapspy(command, "run", "--by", "function", "-q", "-n", "0").out
+        names = re.findall(r"acme::Queue<[^ ]*", out)
+        assert names and len(set(names)) == len(names), out
+        assert set(names) <= {f"acme::Queue<\u2026,{n}>::take_next_batch_of_messages"
+                              for n in (5, 57, 570)}
+    assert re.search(r" acme::Queue<double, 57>::take_next_batch_of_messages\(void\*",
+                     heapspy("top", "run", "--full-names").out)
+    # However narrow the column is, what differs stays.
+    for columns in range(92, 132, 4):
+        out = heapspy.on_terminal(columns, "top", "run", "-q", TERM="dumb").out
+        assert len(re.findall(r"<\u2026,(?:5|57|570)>", out)) == 3, out
+        assert all(len(line) <= columns for line in out.splitlines()[3:]), out
+    # By site, rows of one function stay as they are.
+    write_stacks(tmp_path, "instances", [[behind[0][1]], [behind[0][1], behind[1][1]]])
+    assert "\u2026" not in heapspy("top", "run", "--by", "site", "--stacks", "0").out
+
+
+def test_hint_means_one_of_rows_that_look_alike(heapspy, tmp_path):
+    behind = build(tmp_path, "instances", INSTANCES, "-g", "-O1")
+    write_stacks(tmp_path, "instances", [[address] for _, address in behind])
+    out = heapspy("diff", "run").out
+    (hint,) = re.findall(r"^Stacks of one site: heapspy (.*)$", out, re.M)
+    words = shlex.split(hint)
+    assert words[-2] == "--focus" and words[-1].startswith("^acme::Queue<double, 57>")
+    found = json.loads(heapspy(*words, "--json").out)["rows"]
+    assert len(found) == 1 and found[0]["where"]["function"].startswith("acme::Queue<double, 57>::")
+    assert len(json.loads(heapspy(*words[:-2], "--json").out)["rows"]) > 1

@@ -11,13 +11,13 @@
 
 static const struct options_row rows[] = {
 	{ OPTION_ROWS, 'n', NULL, "N", "rows" },
-	{ OPTION_BY, 0, "by", "function|line", "what a row is" },
+	{ OPTION_BY, 0, "by", "function|line|site|module", "what a row is" },
 	{ OPTION_METRIC, 0, "metric", "live|allocated|objects", "which figure,\nand more" },
 	{ OPTION_MIN, 0, "min", "SIZE", "least" },
 	{ OPTION_FOCUS, 0, "focus", "RE", "only these" },
 	{ OPTION_STACKS, 0, "stacks", "N", "stacks" },
 	{ OPTION_QUIET, 'q', "quiet", NULL, "silence" },
-	{ OPTION_COLOR, 0, "color", "WHEN", "colour" },
+	{ OPTION_COLOR, 0, "color", "auto|always|never", "colour" },
 	{ OPTION_OUTPUT, 'o', "output", "FILE", "file" },
 	{ OPTION_EVERY, 0, "every", "TIME", "pace" },
 	{ OPTION_COUNT, 0, "count", "N", "how often" },
@@ -111,7 +111,7 @@ static void test_pace(void)
 	CHECK(refused("live --every soon", "is not a time like"));
 	CHECK(refused("live --count 0", "--count: '0' is not a number from 1"));
 	CHECK(refused("live --debuginfod on", "'on' is not auto or off"));
-	CHECK(!strcmp(options_values(&rows[1]), "function|line"));
+	CHECK(!strcmp(options_values(&rows[1]), "function|line|site|module"));
 	CHECK(!strcmp(options_values(&rows[11]), "auto|off") && !options_values(&rows[0]));
 }
 

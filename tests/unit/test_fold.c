@@ -4,6 +4,7 @@
  */
 #include "analyzer/symbols/fold.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/unit/tap.h"
@@ -270,6 +271,112 @@ static void test_shown(void)
 	fold_free(fold);
 }
 
+/* What functions of the library call, and those that only hold or build the same things. */
+static const struct {
+	const char *function, *callback; /* NULL: it folds */
+} callbacks[] = {
+	{ "std::_Function_handler<void (), main::{lambda()#1}>::_M_invoke(std::_Any_data const&)",
+		"main::{lambda()#1}" },
+	{ "std::_Function_handler<Order (int), (anonymous namespace)::Functor>::_M_invoke("
+	  "std::_Any_data const&, int&&)",
+		"(anonymous namespace)::Functor" },
+	{ "std::thread::_State_impl<std::thread::_Invoker<std::tuple<worker(int)::{lambda()#1}> > "
+	  ">::_M_run()",
+		"worker(int)::{lambda()#1}" },
+	{ "std::thread::_State_impl<std::thread::_Invoker<std::tuple<Task, int, Order*> > "
+	  ">::_M_run()",
+		"Task" },
+	{ "std::_Function_handler<std::unique_ptr<std::__future_base::_Result_base, "
+	  "std::__future_base::_Result_base::_Deleter> (), std::__future_base::_Task_setter<"
+	  "std::unique_ptr<std::__future_base::_Result<int>, "
+	  "std::__future_base::_Result_base::_Deleter>, "
+	  "std::thread::_Invoker<std::tuple<f(std::vector<int>, char) const::{lambda()#4}> >, int> "
+	  ">::_M_invoke(std::_Any_data const&)",
+		"f(std::vector<int>, char) const::{lambda()#4}" },
+	{ "std::for_each<__gnu_cxx::__normal_iterator<int*, std::vector<int> >, {lambda(int)#3}>("
+	  "int)",
+		"{lambda(int)#3}" },
+	{ "std::__insertion_sort<Order*, __gnu_cxx::__ops::_Iter_comp_iter<app::Less<int> > >("
+	  "Order*, Order*, __gnu_cxx::__ops::_Iter_comp_iter<app::Less<int> >)",
+		"app::Less<int>" },
+	{ "std::accumulate<Order*, std::string, app::sum()::{lambda(int)#1}>(Order*, Order*)",
+		"app::sum()::{lambda(int)#1}" },
+	{ "std::__invoke_impl<Order, Functor const&, int>(std::__invoke_other, Functor const&)",
+		"Functor" },
+	{ "std::_Bind<app::Task (int)>::operator()<>()", "app::Task" },
+	{ "std::__detail::__variant::__gen_vtable_impl<std::__detail::__variant::_Multi_array<"
+	  "std::__detail::__variant::__deduce_visit_result<void> (*)(main::{lambda(auto:1&)#1}&&, "
+	  "std::variant<int, double>&)>, std::integer_sequence<unsigned long, 0ul> >::"
+	  "__visit_invoke(main::{lambda(auto:1&)#1}&&, std::variant<int, double>&)",
+		"main::{lambda(auto:1&)#1}" },
+	{ "std::__1::__function::__func<main::{lambda()#1}, std::__1::allocator<"
+	  "main::{lambda()#1}>, void ()>::operator()()",
+		"main::{lambda()#1}" },
+	{ "std::__1::__function::__policy_invoker<void ()>::__call_impl<std::__1::__function::"
+	  "__default_alloc_func<main::{lambda()#2}, void ()> >("
+	  "std::__1::__function::__policy_storage const*)",
+		"main::{lambda()#2}" },
+	{ "std::__1::__thread_proxy<std::__1::tuple<std::__1::unique_ptr<"
+	  "std::__1::__thread_struct>, main::{lambda()#1}> >(void*)",
+		"main::{lambda()#1}" },
+	/* A pointer to a function is called, not inlined. */
+	{ "std::_Function_handler<void (int), void (*)(int)>::_M_invoke(std::_Any_data const&)",
+		NULL },
+	{ "std::thread::_State_impl<std::thread::_Invoker<std::tuple<void (Svc::*)(int), Svc*, "
+	  "int> > >::_M_run()",
+		NULL },
+	{ "std::_Function_handler<int (), std::function<Order ()> >::_M_invoke()", NULL },
+	/* What is made of a lambda is its maker's. */
+	{ "std::function<void ()>::function<main::{lambda()#1}>(main::{lambda()#1})", NULL },
+	{ "std::_Function_base::_Base_manager<main::{lambda()#1}>::_M_create(std::_Any_data&)",
+		NULL },
+	{ "std::_Function_handler<void (), main::{lambda()#1}>::_M_manager(std::_Any_data&)",
+		NULL },
+	{ "std::thread::thread<main::{lambda()#1}>(main::{lambda()#1}&&)", NULL },
+	{ "std::make_shared<Order, main::{lambda()#1}>(main::{lambda()#1}&&)", NULL },
+	{ "std::vector<main::{lambda()#1}>::emplace_back(main::{lambda()#1}&&)", NULL },
+	/* Elements and iterators are not called. */
+	{ "std::vector<Order, std::allocator<Order> >::_M_realloc_insert<Order>(Order&&)", NULL },
+	{ "std::sort<Order*>(Order*, Order*)", NULL },
+	{ "std::_Rb_tree<Order, Order, std::_Identity<Order>, main::{lambda()#1}>::_M_insert()",
+		NULL },
+	{ "malloc", NULL },
+	/* Nothing sensible. */
+	{ "std::_Function_handler<", NULL },
+	{ "std::_Function_handler<void (), >::_M_invoke()", NULL },
+	{ "std::for_each<>()", NULL },
+	{ "std::thread::_State_impl<std::tuple<std::tuple<std::tuple<> > > >::_M_run()", NULL },
+};
+
+static void test_callbacks(void)
+{
+	char error[256];
+	struct fold *fold = fold_new(NULL, error, sizeof(error));
+
+	for (size_t i = 0; i < sizeof(callbacks) / sizeof(callbacks[0]); i++) {
+		const char *expected = callbacks[i].callback;
+		char *name = fold_callback(fold, callbacks[i].function);
+		bool ok = name && expected ? strcmp(name, expected) == 0 : name == expected;
+
+		CHECK(ok);
+		if (!ok)
+			printf("# '%s': got '%s'\n", callbacks[i].function, name ? name : "");
+		free(name);
+	}
+	fold_free(fold);
+
+	/* What was to be hidden stays so, and with nothing hidden all is shown as it is. */
+	fold = fold_new("_M_invoke$", error, sizeof(error));
+	CHECK(fold_callback(fold, callbacks[0].function) == NULL);
+	fold_free(fold);
+	fold = fold_new("^main::", error, sizeof(error));
+	CHECK(fold_callback(fold, callbacks[0].function) == NULL);
+	fold_free(fold);
+	fold = fold_new("none", error, sizeof(error));
+	CHECK(fold_callback(fold, callbacks[0].function) == NULL);
+	fold_free(fold);
+}
+
 static void test_modules(void)
 {
 	char error[256];
@@ -312,6 +419,7 @@ int main(void)
 {
 	TAP_RUN(test_hidden);
 	TAP_RUN(test_shown);
+	TAP_RUN(test_callbacks);
 	TAP_RUN(test_modules);
 	TAP_RUN(test_user);
 	return tap_done();

@@ -4,10 +4,12 @@
  */
 #include "analyzer/symbols/name.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/symbols/name_difference.h"
 #include "tests/unit/tap.h"
 
 struct name_case {
@@ -116,6 +118,65 @@ static void test_identity(void)
 	}
 }
 
+enum { NAMESAKES_MAX = 4 };
+
+static const struct {
+	const char *full[NAMESAKES_MAX]; /* up to a NULL */
+	const char *told[NAMESAKES_MAX];
+} namesakes[] = {
+	{ { "V<int, 5>::run(int)", "V<int, 57>::run(int)" },
+		{ "V<\xe2\x80\xa6,5>::run", "V<\xe2\x80\xa6,57>::run" } },
+	{ { "V<5, int, char>::run()", "V<57, int, char>::run()" },
+		{ "V<5,\xe2\x80\xa6>::run", "V<57,\xe2\x80\xa6>::run" } },
+	/* The allocator follows from the type, and is no news. */
+	{ { "A<std::vector<int, std::allocator<int> >, char>::f<3>()",
+		  "A<std::vector<long, std::allocator<long> >, char>::f<3>()",
+		  "A<std::vector<long, std::allocator<long> >, char>::f<4>()" },
+		{ "A<std::vector<int,\xe2\x80\xa6>,\xe2\x80\xa6>::f<3>",
+			"A<std::vector<long,\xe2\x80\xa6>,\xe2\x80\xa6>::f<3>",
+			"A<std::vector<long,\xe2\x80\xa6>,\xe2\x80\xa6>::f<4>" } },
+	{ { "f<std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> > "
+	    ">()",
+		  "f<int>()", "f<A<B<int> > >()" },
+		{ "f<std::string>", "f<int>", "f<A<B<int>>>" } },
+	/* Parameters where that is all there is. */
+	{ { "add(int)", "add(char const*, int)", "add()" },
+		{ "add(int)", "add(char const*,\xe2\x80\xa6)", "add()" } },
+	{ { "A<1>::f(int)", "A<2>::f(long)" }, { "A<1>::f", "A<2>::f" } },
+	{ { "main::{lambda(int)#1}", "main::{lambda(std::vector<char>)#1}" },
+		{ "main::{lambda(int)#1}", "main::{lambda(std::vector<char>)#1}" } },
+	{ { "<app::Cache<u8>>::insert", "<app::Cache<u16>>::insert" },
+		{ "<app::Cache<u8>>::insert", "<app::Cache<u16>>::insert" } },
+	{ { "V<1>::f()", "V<1, 2>::f()" }, { "V<\xe2\x80\xa6>::f", "V<\xe2\x80\xa6,2>::f" } },
+	/* Nothing to tell. */
+	{ { "f<int>(int)", "f<int>(int)" }, { "f<>", "f<>" } },
+	{ { "f", "f() const" }, { "f", "f" } },
+	{ { "f<int>()" }, { "f<>" } },
+};
+
+static void test_difference(void)
+{
+	for (size_t i = 0; i < sizeof(namesakes) / sizeof(namesakes[0]); i++) {
+		const char *const *told = namesakes[i].told;
+		struct name_difference names[NAMESAKES_MAX];
+		size_t n = 0;
+
+		while (n < NAMESAKES_MAX && namesakes[i].full[n])
+			n++;
+		name_difference(namesakes[i].full, n, names);
+		for (size_t k = 0; k < n; k++) {
+			bool differs = n > 1 && strcmp(told[0], told[1]) != 0;
+
+			CHECK(strcmp(names[k].text, told[k]) == 0);
+			if (strcmp(names[k].text, told[k]) != 0)
+				printf("# '%s': got '%s'\n", namesakes[i].full[k], names[k].text);
+			CHECK((names[k].from < names[k].end) == differs);
+			CHECK(names[k].end <= strlen(names[k].text));
+			free(names[k].text);
+		}
+	}
+}
+
 /* Random text from the characters that mean something; the promise is about length. */
 static void test_any_text(void)
 {
@@ -141,6 +202,16 @@ static void test_any_text(void)
 		CHECK(strlen(shortened) <= n);
 		CHECK(strlen(identity) <= n);
 		CHECK(n == 0 || shortened[0]);
+		if (n) {
+			/* Namesakes at times, by luck. */
+			const char *full[] = { text, text + 1 };
+			struct name_difference names[2];
+
+			name_difference(full, 2, names);
+			CHECK(names[0].end <= strlen(names[0].text));
+			free(names[0].text);
+			free(names[1].text);
+		}
 		free(shortened);
 		free(identity);
 	}
@@ -150,6 +221,7 @@ int main(void)
 {
 	TAP_RUN(test_shorten);
 	TAP_RUN(test_identity);
+	TAP_RUN(test_difference);
 	TAP_RUN(test_any_text);
 	return tap_done();
 }
