@@ -19,16 +19,17 @@
 #include "analyzer/profile.h"
 #include "analyzer/ranking.h"
 #include "analyzer/read/run_dir.h"
+#include "analyzer/read/run_near.h"
 #include "analyzer/read/snapshot_reader.h"
 #include "analyzer/sites.h"
 #include "analyzer/symbols/name.h"
 #include "analyzer/symbols_progress.h"
+#include "analyzer/target/processes.h"
 #include "analyzer/units.h"
 
 /* Of a run with more snapshots, numbers are offered once a digit is typed. */
 #define NUMBERS_MAX 20
 #define NAMES_MAX   2000
-#define MAPS_MAX    (1 << 20)
 
 /* Whether text can stand on a line of its own: shells split at what is not. */
 static bool is_printable(const char *text)
@@ -66,19 +67,6 @@ static bool is_snapshot_name(const char *name)
 	size_t bytes = strlen(name);
 
 	return bytes > 5 && !strcmp(name + bytes - 5, ".hspy");
-}
-
-static bool holds_snapshots(const char *path)
-{
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-	bool found = false;
-
-	while (dir && !found && (entry = readdir(dir)) != NULL)
-		found = isdigit((unsigned char)entry->d_name[0]) && is_snapshot_name(entry->d_name);
-	if (dir)
-		closedir(dir);
-	return found;
 }
 
 /* The path that a word means: "~/" is the home directory, which shells hand over unexpanded. */
@@ -174,7 +162,7 @@ static bool offer_entry(struct candidates *c, const char *word_dir, const char *
 	strbuf_addf(&word, "%s%s", word_dir, name);
 	path = path_of(word.data, word.bytes);
 	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
-		is_run = holds_snapshots(path);
+		is_run = run_near_holds_snapshots(path);
 		if (!is_run)
 			strbuf_add_char(&word, '/');
 		candidates_offer(c, word.data, is_run ? "run" : "directory");
@@ -241,48 +229,18 @@ void candidates_add_moments(struct candidates *c)
 	add_paths(c);
 }
 
-static bool has_library(const char *pid)
-{
-	static const char library[] = "libheapspy";
-	char *text = alloc_array(MAPS_MAX, 1), path[64];
-	size_t bytes = 0;
-	FILE *maps;
-	bool found;
-
-	snprintf(path, sizeof(path), "/proc/%.20s/maps", pid);
-	maps = fopen(path, "re");
-	if (maps) {
-		bytes = fread(text, 1, MAPS_MAX, maps);
-		fclose(maps);
-	}
-	found = memmem(text, bytes, library, sizeof(library) - 1) != NULL;
-	free(text);
-	return found;
-}
-
 void candidates_add_processes(struct candidates *c)
 {
-	DIR *proc = opendir("/proc");
-	struct dirent *entry;
+	uint32_t *pids;
+	size_t i, n = processes_find(&pids);
+	char pid[16], comm[32];
 
-	while (proc && (entry = readdir(proc)) != NULL) {
-		const char *pid = entry->d_name;
-		char path[64], comm[32] = "";
-		FILE *file;
-
-		if (strspn(pid, "0123456789") != strlen(pid) ||
-			strncmp(pid, c->typed, strlen(c->typed)) || !has_library(pid))
-			continue;
-		snprintf(path, sizeof(path), "/proc/%.20s/comm", pid);
-		file = fopen(path, "re");
-		if (file && fgets(comm, sizeof(comm), file))
-			comm[strcspn(comm, "\n")] = '\0';
-		if (file)
-			fclose(file);
+	for (i = 0; i < n; i++) {
+		snprintf(pid, sizeof(pid), "%u", pids[i]);
+		processes_read_comm(pids[i], comm);
 		candidates_offer(c, pid, comm);
 	}
-	if (proc)
-		closedir(proc);
+	free(pids);
 }
 
 /* name as what --focus takes: an expression where the name does not pass as it stands. */

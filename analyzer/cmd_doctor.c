@@ -81,12 +81,14 @@ const struct command cmd_doctor = {
 	.name = "doctor",
 	.brief = "can it be profiled, and if not, why not",
 	.args = "[PID|-- COMMAND]",
-	.about = "Without an argument looks at this machine and this user: what is missing, which\n"
-		 "settings are in force. With the PID of a running process: whether heapspy works\n"
-		 "in it, and what is in force there. With a command behind --: whether heapspy\n"
-		 "run could profile it; nothing is started.\n"
-		 "One line a check, ok, note or bad; the last line is the verdict. Exit code 1\n"
-		 "when something is bad.\n",
+	.about =
+		"Without an argument looks at this machine and this user: what is missing, which\n"
+		"settings are in force, which states of dead processes lie about. With the PID of\n"
+		"a running process: whether heapspy works in it, and what is in force there. With\n"
+		"a command behind --: whether heapspy run could profile it, and where its files\n"
+		"would go; nothing is started.\n"
+		"One line a check, ok, note or bad; the last line is the verdict. Exit code 1\n"
+		"when something is bad.\n",
 	.rows = rows,
 	.n_rows = CMD_N_ROWS(rows),
 	.min_args = 0,

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "analyzer/live/list.h"
 #include "analyzer/live/terminal.h"
 #include "analyzer/live/watch.h"
 
@@ -42,6 +43,18 @@ static bool is_utf8(void)
 	return !strcmp(nl_langinfo(CODESET), "UTF-8");
 }
 
+/* Without an argument: what there is to be shown. */
+static int list(const struct options *o, struct strbuf *out, struct fail *f)
+{
+	struct table_style style = table_style_of(STDOUT_FILENO, o->color);
+
+	if (o->json)
+		return fail_set(f, EXIT_CODE_USAGE,
+			"--json is of one process: give its PID or its RUN (see heapspy live)");
+	list_add(out, &style);
+	return 0;
+}
+
 static int run(const struct options *o, struct strbuf *out, struct fail *f)
 {
 	struct watch watch = {
@@ -53,6 +66,8 @@ static int run(const struct options *o, struct strbuf *out, struct fail *f)
 
 	if (watch.every_ns < EVERY_NS_MIN)
 		return fail_set(f, EXIT_CODE_USAGE, "--every: the shortest time is 100ms");
+	if (!o->n_args)
+		return list(o, out, f);
 	if (feed_open(o->args[0], &watch.feed, f) < 0)
 		return -1;
 	watch.model = model_new(o, f);
@@ -70,15 +85,15 @@ static int run(const struct options *o, struct strbuf *out, struct fail *f)
 const struct command cmd_live = {
 	.name = "live",
 	.brief = "top and diff that refresh",
-	.args = "PID|RUN",
+	.args = "[PID|RUN]",
 	.about =
 		"Shows who holds memory in a running process, and what has grown in the last\n"
 		"minute and since a mark, once a second; ? lists the keys. The process does\n"
 		"nothing for it and is not paused. RUN: its process, or its snapshots as they are\n"
-		"written.\n",
+		"written. Without either: lists the processes under heapspy.\n",
 	.rows = rows,
 	.n_rows = CMD_N_ROWS(rows),
-	.min_args = 1,
+	.min_args = 0,
 	.max_args = 1,
 	.run = run,
 };

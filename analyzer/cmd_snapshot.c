@@ -8,7 +8,7 @@
 static const struct options_row rows[] = {
 	{ OPTION_LABEL, 0, "label", "NAME", "its name, for RUN@mark:NAME" },
 	{ OPTION_FILE, 'o', "output", "FILE", "write to FILE, which must not exist" },
-	{ OPTION_QUIET, 'q', "quiet", NULL, "do not print what was written" },
+	{ OPTION_QUIET, 'q', "quiet", NULL, "do not print what was written, nor notes" },
 	CMD_ROW_HELP,
 };
 
@@ -18,6 +18,19 @@ static void add_written(struct strbuf *out, const struct live_state_written *wri
 	strbuf_add_text(out, "  (");
 	units_add_bytes(out, (double)written->bytes);
 	strbuf_add_text(out, ")\n");
+}
+
+/* Of another user's process the files do not go where its own go: see live_state_write(). */
+static void tell_place(uint32_t pid)
+{
+	struct strbuf text = { 0 };
+
+	strbuf_addf(&text,
+		"note: process %u belongs to another user, whose choice of a directory is not "
+		"followed: written into the working directory",
+		pid);
+	fail_say(text.data);
+	strbuf_deinit(&text);
 }
 
 static int run(const struct options *o, struct strbuf *out, struct fail *f)
@@ -34,9 +47,12 @@ static int run(const struct options *o, struct strbuf *out, struct fail *f)
 	if (live_state_open((uint32_t)pid, &live, f) < 0)
 		return -1;
 	ret = live_state_write(live, HEAPSPY_REASON_REQUEST, o->label, o->file, &written, f);
-	live_state_close(live);
-	if (!ret && !o->quiet)
+	if (!ret && !o->quiet) {
+		if (live_state_is_foreign(live) && !o->file)
+			tell_place((uint32_t)pid);
 		add_written(out, &written);
+	}
+	live_state_close(live);
 	return ret;
 }
 

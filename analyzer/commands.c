@@ -32,9 +32,18 @@ static const struct command *find(const char *name)
 	return NULL;
 }
 
+static void add_topics(struct strbuf *out)
+{
+	size_t i;
+
+	for (i = 0; i < n_topics; i++)
+		strbuf_addf(out, "%s%s", i ? ", " : "", topics[i].name);
+}
+
 static int fail_unknown(const char *name, bool topic_is_fine, struct fail *f)
 {
 	const struct command *const *c;
+	struct strbuf topic_names = { 0 };
 	struct suggest suggest;
 	size_t i;
 
@@ -45,9 +54,21 @@ static int fail_unknown(const char *name, bool topic_is_fine, struct fail *f)
 	for (i = 0; i < n_topics && topic_is_fine; i++)
 		suggest_offer(&suggest, topics[i].name);
 	suggest_offer(&suggest, "help");
-	fail_set(f, EXIT_CODE_USAGE, "unknown %s '%s'%s%s%s", name[0] == '-' ? "option" : "command",
-		name, suggest.best ? "; did you mean " : "; see heapspy help",
+	if (topic_is_fine && !suggest.best) {
+		strbuf_add_text(&topic_names, "; the topics are ");
+		add_topics(&topic_names);
+		strbuf_add_text(&topic_names, ", the commands: heapspy help");
+	}
+	fail_set(f, EXIT_CODE_USAGE, "unknown %s '%s'%s%s%s",
+		name[0] == '-'      ? "option"
+		: topic_names.bytes ? "command or topic"
+				    : "command",
+		name,
+		suggest.best        ? "; did you mean "
+		: topic_names.bytes ? topic_names.data
+				    : "; see heapspy help",
 		suggest.best ? suggest.best : "", suggest.best ? "?" : "");
+	strbuf_deinit(&topic_names);
 	suggest_deinit(&suggest);
 	return -1;
 }
@@ -64,7 +85,6 @@ const struct command *commands_find(const char *name, struct fail *f)
 void commands_add_overview(struct strbuf *out, const char *library)
 {
 	const struct command *const *c;
-	size_t i;
 
 	strbuf_add_text(out, "usage: heapspy COMMAND [OPTION]... ARGUMENT...\n\n");
 	for (c = commands_all; *c; c++)
@@ -85,8 +105,7 @@ void commands_add_overview(struct strbuf *out, const char *library)
 		"the end), @14:03 (wall clock), @mark:NAME; the nearest snapshot is taken.\n\n"
 		"heapspy help COMMAND lists its options; heapspy --version tells the version.\n"
 		"heapspy help TOPIC explains: ");
-	for (i = 0; i < n_topics; i++)
-		strbuf_addf(out, "%s%s", i ? ", " : "", topics[i].name);
+	add_topics(out);
 	strbuf_add_text(out, ".\n");
 }
 

@@ -26,6 +26,22 @@ static int wrong_value(
 		row->name ? row->name : (char[]){ row->letter, '\0' }, value, expected);
 }
 
+/* The same, for rows that list the words there are: "a|b|c" as "a, b or c". */
+static int wrong_word(const struct options_row *row, const char *value, struct fail *f)
+{
+	struct strbuf words = { 0 };
+	const char *at;
+
+	for (at = options_values(row); *at; at++)
+		if (*at == '|')
+			strbuf_add_text(&words, strchr(at + 1, '|') ? ", " : " or ");
+		else
+			strbuf_add_char(&words, *at);
+	wrong_value(row, value, words.data, f);
+	strbuf_deinit(&words);
+	return -1;
+}
+
 static int set_by(
 	struct options *o, const struct options_row *row, const char *value, struct fail *f)
 {
@@ -37,7 +53,7 @@ static int set_by(
 	o->by_thread = false;
 	if (sites_parse_by(value, &o->by))
 		return 0;
-	return wrong_value(row, value, "function, line, site or module", f);
+	return wrong_word(row, value, f);
 }
 
 static int set_metric(
@@ -51,7 +67,7 @@ static int set_metric(
 			o->metric = (enum options_metric)i;
 			return 0;
 		}
-	return wrong_value(row, value, "live, allocated or objects", f);
+	return wrong_word(row, value, f);
 }
 
 static int set_color(
@@ -60,7 +76,7 @@ static int set_color(
 	o->color = value;
 	if (!strcmp(value, "auto") || !strcmp(value, "always") || !strcmp(value, "never"))
 		return 0;
-	return wrong_value(row, value, "auto, always or never", f);
+	return wrong_word(row, value, f);
 }
 
 static int set_every(
@@ -85,7 +101,7 @@ static int set_debuginfod(
 	o->no_debuginfod = !strcmp(value, "off");
 	if (o->no_debuginfod || !strcmp(value, "auto"))
 		return 0;
-	return wrong_value(row, value, "auto or off", f);
+	return wrong_word(row, value, f);
 }
 
 static void add_setting(struct options *o, const struct options_row *row, const char *value)

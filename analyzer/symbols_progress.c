@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "analyzer/clock.h"
 #include "analyzer/strbuf.h"
 #include "analyzer/units.h"
 
@@ -19,21 +20,13 @@ void symbols_progress_allow(bool allowed)
 	is_allowed = allowed;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 void symbols_progress_begin(struct symbols_progress *progress, int fd)
 {
 	*progress = (struct symbols_progress){ .fd = -1 };
 	if (!is_allowed || !isatty(fd))
 		return;
 	progress->fd = fd;
-	progress->next_ns = now_ns() + SYMBOLS_PROGRESS_DELAY_NS;
+	progress->next_ns = clock_ns(CLOCK_MONOTONIC) + SYMBOLS_PROGRESS_DELAY_NS;
 }
 
 /* What cannot be written is not missed. */
@@ -60,7 +53,7 @@ void symbols_progress_show(void *data, const char *module, size_t n_done, size_t
 
 	if (progress->fd < 0)
 		return;
-	now = now_ns();
+	now = clock_ns(CLOCK_MONOTONIC);
 	if (now < progress->next_ns)
 		return;
 	progress->next_ns = now + SYMBOLS_PROGRESS_STEP_NS;

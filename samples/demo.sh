@@ -74,3 +74,5 @@ TEXT
 if ! grep -q session_create "$run/diff.txt"; then
 	fail "the leak is not in the diff above"
 fi
+
+printf '\nThe snapshots may be removed: rm -r %s\n' "'$run'"

@@ -14,6 +14,7 @@
 #include "analyzer/alloc.h"
 #include "analyzer/moment.h"
 #include "analyzer/read/run_dir.h"
+#include "analyzer/read/run_near.h"
 #include "analyzer/strbuf.h"
 #include "analyzer/symbols/process.h"
 #include "analyzer/target/live_state.h"
@@ -27,6 +28,7 @@ struct feed {
 	struct live_state *live; /* NULL: files are followed */
 	char *path;              /* of the run directory; NULL: a PID was given */
 	uint64_t number;         /* of the last file that was read */
+	char *first_path;        /* of the run's first snapshot, until the first reading; or NULL */
 	uint64_t start_id;       /* of the run's process; 0: a PID was given */
 	bool ended;
 };
@@ -62,6 +64,8 @@ static int open_run(struct feed *feed, const char *path, struct fail *f)
 	if (still_lives(&last->info) &&
 		live_state_open(last->info.pid, &feed->live, &unreadable) == 0)
 		feed->pid = last->info.pid;
+	else if (run.n_entries > 1)
+		feed->first_path = alloc_text(run.entries[0].path, strlen(run.entries[0].path));
 	run_dir_deinit(&run);
 	return 0;
 }
@@ -88,6 +92,7 @@ int feed_open(const char *text, struct feed **outp, struct fail *f)
 	} else if (access(text, F_OK) < 0) {
 		fail_set(f, EXIT_CODE_INPUT,
 			"there is no run directory '%s', and it is no process id", text);
+		run_near_suggest(text, NULL, f);
 	} else {
 		rc = open_run(feed, text, f);
 	}
@@ -127,6 +132,7 @@ static int read_file(struct feed *feed, struct feed_reading *reading, struct fai
 	char name[256] = "";
 	uint64_t number = last_number(feed->path, name, sizeof(name));
 	struct strbuf file = { 0 };
+	struct fail unreadable;
 	int rc;
 
 	if (number <= feed->number)
@@ -136,6 +142,12 @@ static int read_file(struct feed *feed, struct feed_reading *reading, struct fai
 	strbuf_deinit(&file);
 	if (rc < 0)
 		return -1;
+	/* A comparison is a help, and no file is worth a failure for it. */
+	if (feed->first_path &&
+		snapshot_read(feed->first_path, 0, &reading->first, &unreadable) < 0)
+		reading->first = NULL;
+	free(feed->first_path);
+	feed->first_path = NULL;
 	feed->number = number;
 	feed->ended = reading->snapshot->info.reason == HEAPSPY_REASON_EXIT ||
 		      reading->snapshot->info.reason == HEAPSPY_REASON_RECOVERED;
@@ -185,5 +197,6 @@ void feed_close(struct feed *feed)
 		return;
 	live_state_close(feed->live);
 	free(feed->path);
+	free(feed->first_path);
 	free(feed);
 }

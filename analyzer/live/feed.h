@@ -15,8 +15,9 @@ struct feed;
 
 struct feed_reading {
 	struct snapshot *snapshot; /* the caller's; NULL: nothing new since the last reading */
-	bool ended;                /* there will be no more */
-	bool stopped;              /* by a signal such as SIGSTOP */
+	struct snapshot *first; /* the caller's; what to compare the first reading with, or NULL */
+	bool ended;             /* there will be no more */
+	bool stopped;           /* by a signal such as SIGSTOP */
 	bool from_files;
 };
 
@@ -27,8 +28,9 @@ struct feed_reading {
 int feed_open(const char *text, struct feed **outp, struct fail *f);
 
 /*
- * The next reading; the first one has a snapshot. After ended there is none. Returns -1 with f
- * filled when nothing could be read; the next try may succeed.
+ * The next reading; the first one has a snapshot, and where files are read the first of the run
+ * beside it, if that is another one. After ended there is none. Returns -1 with f filled when
+ * nothing could be read; the next try may succeed.
  */
 int feed_read(struct feed *feed, struct feed_reading *reading, struct fail *f);
 

@@ -20,7 +20,7 @@
 /* One refresh in the series of the header. */
 struct figures_reading {
 	double live_bytes;
-	double rss_bytes;
+	double rss_bytes;       /* NAN: not known */
 	double allocated_per_s; /* bytes, exact, since the reading before; NAN at the first */
 };
 

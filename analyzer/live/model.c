@@ -105,6 +105,8 @@ static struct shot *recent(const struct model *model)
 static void add_to_series(
 	struct model *model, const struct snapshot *s, const struct snapshot *before)
 {
+	double last_rss_bytes =
+		model->n_series ? model->series[model->n_series - 1].rss_bytes : NAN;
 	struct figures_reading *reading;
 
 	if (model->n_series == SERIES_MAX) {
@@ -115,7 +117,8 @@ static void add_to_series(
 	}
 	reading = &model->series[model->n_series++];
 	reading->live_bytes = NAN; /* known with the figures */
-	reading->rss_bytes = (double)s->info.rss_bytes;
+	/* Of a process that has ended it is not known: then the last that was. */
+	reading->rss_bytes = s->info.rss_bytes ? (double)s->info.rss_bytes : last_rss_bytes;
 	reading->allocated_per_s = NAN;
 	if (before && s->info.cut_ns > before->info.cut_ns)
 		reading->allocated_per_s =
@@ -141,6 +144,10 @@ void model_add(struct model *model, struct feed_reading *reading)
 		before = NULL;
 	}
 	add_to_series(model, s, before ? before->snapshot : NULL);
+	if (reading->first) {
+		model->mark = model->kept[model->n_kept++] = shot_new(reading->first);
+		shot_use(model->mark);
+	}
 	model->now = shot_new(s);
 	keep(model);
 	if (!model->mark)

@@ -18,7 +18,7 @@
 static const char *const help_lines[] = {
 	"l  g  a  d    order: live, growth, allocations, since mark",
 	"m             mark now; before, the start of watching is it",
-	"/             only functions or files like an expression",
+	"/             filter: functions or files like RE; Esc ends it",
 	"arrows  j k   select a row, also PgUp PgDn Home End; Esc",
 	"Enter         stacks of the selected row, and back",
 	"w             write a snapshot file of this moment",
@@ -113,9 +113,11 @@ static void add_spans(struct strbuf *words, const struct figures *fig)
 	if (isnan(fig->mark_s) || (!fig->is_marked && fig->mark == fig->recent))
 		return;
 	strbuf_add_text(words, words->bytes ? ", " : "");
-	strbuf_add_text(words, fig->is_marked ? "mark " : "watched for ");
+	strbuf_add_text(words, fig->is_marked    ? "mark "
+			       : fig->from_files ? "first snapshot "
+						 : "watched for ");
 	add_span(words, fig->mark_s);
-	strbuf_add_text(words, fig->is_marked ? " ago" : "");
+	strbuf_add_text(words, fig->is_marked || fig->from_files ? " ago" : "");
 }
 
 static void set_rule(struct screen_part *part, int i, const struct figures *fig,

@@ -177,6 +177,7 @@ static void add_figure(struct strbuf *text, const struct figures *fig, int which
 	double value = value_of(&fig->series[fig->n_series - 1], which);
 
 	strbuf_clear(text);
+	/* Never known of this process: nothing, and no picture of it. */
 	if (which == RSS && !(value > 0))
 		return;
 	strbuf_add_text(text, names[which]);
@@ -203,29 +204,33 @@ static void set_second(struct screen_part *part, const struct figures *fig, cons
 	/* So that nothing shifts, comes or goes when a figure gains a digit. */
 	static const int padded[N_FIGURES] = { 27, 12, 16 };
 	struct strbuf texts[N_FIGURES] = { { 0 } }, line = { 0 };
-	int columns[N_FIGURES], i, used = 0, n_sparks, spark;
+	int columns[N_FIGURES], i, used = 0, n_figures = 0, n_drawn = 0, n_sparks, spark;
 
 	for (i = 0; i < N_FIGURES; i++) {
 		add_figure(&texts[i], fig, i);
-		columns[i] = texts[i].bytes ? strbuf_columns(texts[i].data) : 0;
+		if (!texts[i].bytes)
+			continue;
+		columns[i] = strbuf_columns(texts[i].data);
 		if (view->columns >= PADDED_FORMS && columns[i] < padded[i])
 			columns[i] = padded[i];
 		used += columns[i] + (i ? GAP : 0);
+		n_figures++;
 	}
 	/* A picture for all, or for live and RSS, or for live, or for none. */
-	for (n_sparks = view->columns >= PADDED_FORMS ? N_FIGURES : 0; n_sparks; n_sparks--)
+	for (n_sparks = view->columns >= PADDED_FORMS ? n_figures : 0; n_sparks; n_sparks--)
 		if (used + n_sparks * (1 + SPARK_MIN) <= part->columns)
 			break;
 	spark = n_sparks ? (part->columns - used) / n_sparks - 1 : 0;
 	if (spark > SPARK_MAX)
 		spark = SPARK_MAX;
 	for (i = 0; i < N_FIGURES; i++) {
-		strbuf_pad(&line, ' ', i ? GAP : 0);
-		strbuf_add_text(&line, texts[i].data ? texts[i].data : "");
-		strbuf_pad(&line, ' ',
-			columns[i] - (texts[i].bytes ? strbuf_columns(texts[i].data) : 0));
-		if (i < n_sparks)
-			add_spark(&line, fig, view, i, spark);
+		if (texts[i].bytes) {
+			strbuf_pad(&line, ' ', i ? GAP : 0);
+			strbuf_add_text(&line, texts[i].data);
+			strbuf_pad(&line, ' ', columns[i] - strbuf_columns(texts[i].data));
+			if (n_drawn++ < n_sparks)
+				add_spark(&line, fig, view, i, spark);
+		}
 		strbuf_deinit(&texts[i]);
 	}
 	screen_set(part, 1, SCREEN_PLAIN, line.data);

@@ -221,8 +221,15 @@ static enum view_action key_of_character(
 	return VIEW_NOTHING;
 }
 
-static void leave(struct view *view, const struct figures *fig)
+/* One step back: from stacks or help, from the filter, from the selection. */
+static enum view_action leave(struct view *view, const struct figures *fig)
 {
+	if (view->mode == VIEW_TABLE && view->filter) {
+		free(view->filter);
+		view->filter = NULL;
+		view->first = 0;
+		return VIEW_SET_FILTER;
+	}
 	if (view->mode == VIEW_TABLE) {
 		view->has_selection = false;
 		view->selected = view->first;
@@ -231,6 +238,7 @@ static void leave(struct view *view, const struct figures *fig)
 		if (fig)
 			view_set_figures(view, fig);
 	}
+	return VIEW_NOTHING;
 }
 
 enum view_action view_key(struct view *view, const struct key *key, const struct figures *fig)
@@ -260,16 +268,15 @@ enum view_action view_key(struct view *view, const struct key *key, const struct
 		move(view, fig, (long)(view->n_rows + view->n_lines));
 		break;
 	case KEY_ENTER:
-		if (view->mode != VIEW_TABLE || !fig || !view->n_rows) {
-			leave(view, fig);
+		if (view->mode != VIEW_TABLE)
+			return leave(view, fig);
+		if (!fig || !view->n_rows)
 			break;
-		}
 		if (!view->has_selection)
 			select_row(view, fig, view->first);
 		return show_mode(view, VIEW_STACKS);
 	case KEY_ESCAPE:
-		leave(view, fig);
-		break;
+		return leave(view, fig);
 	default:
 		break;
 	}

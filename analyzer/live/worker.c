@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "analyzer/alloc.h"
+#include "analyzer/clock.h"
 
 #define NS_PER_S        1000000000ull
 /* How long worker_stop() waits. A reading of a usual process takes far less. */
@@ -38,14 +39,6 @@ struct worker {
 	bool failed;
 	struct fail failure;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
 
 static void hand_over(struct worker *worker, struct figures *fig, const struct fail *f)
 {
@@ -134,7 +127,7 @@ static void write_snapshot(struct worker *worker)
 static void *work(void *arg)
 {
 	struct worker *worker = arg;
-	uint64_t due_ns = now_ns();
+	uint64_t due_ns = clock_ns(CLOCK_MONOTONIC);
 	bool ended = false, ordered;
 	struct figures *fig;
 	struct fail f;
@@ -153,8 +146,8 @@ static void *work(void *arg)
 			news = read_once(worker, &ended, &f);
 			due_ns += worker->every_ns;
 			/* Late: no refreshes in a row to make up for it. */
-			if (due_ns < now_ns())
-				due_ns = now_ns() + worker->every_ns;
+			if (due_ns < clock_ns(CLOCK_MONOTONIC))
+				due_ns = clock_ns(CLOCK_MONOTONIC) + worker->every_ns;
 		}
 		fig = news > 0 ? model_figures(worker->model, &f) : NULL;
 		if (news < 0 || (news > 0 && !fig)) {

@@ -26,18 +26,11 @@
 #include <unistd.h>
 
 #include "analyzer/alloc.h"
+#include "analyzer/clock.h"
 #include "analyzer/target/proc.h"
 #include "preload/state/settings.h"
 
 #define CHILD_LOOK_NS 200000000ull
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 /*
  * What an exec hands on and a fork does not, or what we change for ourselves: the
@@ -179,7 +172,7 @@ static void reap(struct session *s)
 			continue;
 		if (!WIFSTOPPED(status)) {
 			s->wait_status = status;
-			s->end_ns = now_ns();
+			s->end_ns = clock_ns(CLOCK_MONOTONIC);
 		} else if (WSTOPSIG(status) != SIGSTOP || s->was_told_to_stop) {
 			stop_too(s);
 		}
@@ -289,7 +282,7 @@ static void wait_for_event(struct session *s, int signal_fd)
 {
 	const struct targets *t = &s->targets;
 	struct pollfd *fds = alloc_array(t->n + 2, sizeof(*fds));
-	uint64_t now = now_ns(), next_ns = targets_next_ns(t, now);
+	uint64_t now = clock_ns(CLOCK_MONOTONIC), next_ns = targets_next_ns(t, now);
 	struct timespec wait;
 	size_t i, n = 0;
 
@@ -327,7 +320,7 @@ static void watch(struct session *s, int signal_fd)
 			return;
 		}
 		targets_discover(&s->targets);
-		targets_attend(&s->targets, now_ns());
+		targets_attend(&s->targets, clock_ns(CLOCK_MONOTONIC));
 		if (!has_ended(s))
 			continue;
 		reap(s);
@@ -371,7 +364,7 @@ int session_run(struct session *s, struct fail *f)
 	sigdelset(&all, SIGABRT);
 	take_over(&given, &all);
 	signal_fd = signalfd(-1, &all, SFD_NONBLOCK | SFD_CLOEXEC);
-	s->begin_ns = now_ns();
+	s->begin_ns = clock_ns(CLOCK_MONOTONIC);
 	ret = start(s, &given, f);
 	if (!ret)
 		watch(s, signal_fd);

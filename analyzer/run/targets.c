@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "analyzer/alloc.h"
+#include "analyzer/clock.h"
 #include "analyzer/target/proc.h"
 #include "preload/state/settings.h"
 #include "preload/state/snapshot_file.h"
@@ -31,14 +32,6 @@
 #define UNREADY_NS         2000000000ull
 #define INTERVAL_NS_MIN    10000000ull
 #define NO_TIME            UINT64_MAX
-
-static uint64_t clock_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 int targets_init(struct targets *t, const char *state_dir, struct fail *f)
 {
@@ -227,7 +220,7 @@ static void note_unready(struct targets *t, const char *name)
 	t->unready =
 		alloc_room(t->unready, t->n_unready, &t->unready_capacity, sizeof(*t->unready));
 	t->unready[t->n_unready++] = (struct targets_unready){ alloc_text(name, strlen(name)),
-		clock_now() + UNREADY_NS };
+		clock_ns(CLOCK_MONOTONIC) + UNREADY_NS };
 }
 
 static void take_in(struct targets *t, const char *name)
@@ -244,7 +237,7 @@ static void retry_unready(struct targets *t)
 	for (i = 0; i < t->n_unready; i++) {
 		struct targets_unready *one = &t->unready[i];
 
-		if (try_name(t, one->name) || clock_now() >= one->until_ns)
+		if (try_name(t, one->name) || clock_ns(CLOCK_MONOTONIC) >= one->until_ns)
 			free(one->name);
 		else
 			t->unready[kept++] = *one;
@@ -412,7 +405,7 @@ void targets_deinit(struct targets *t)
 		struct target *target = &t->all[i];
 
 		if (target->live && live_state_has_ended(target->live))
-			finish(t, target, clock_now());
+			finish(t, target, clock_ns(CLOCK_MONOTONIC));
 		/* Silence for longer than the lease: the process goes on by itself at once. */
 		if (target->live)
 			live_state_hold_lease(target->live, 0, target->due_ns);

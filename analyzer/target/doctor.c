@@ -212,6 +212,7 @@ void doctor_command(struct doctor_report *report, char **words, int n_words)
 			program_kind_name(facts.findings[i].kind), "%s", facts.findings[i].text);
 	if (ret < 0 && !facts.n_findings)
 		doctor_add(report, DOCTOR_BAD, "start", "%s", f.text);
+	doctor_places(report);
 	if (report->level == DOCTOR_BAD) {
 		strbuf_addf(&report->verdict, "%s cannot be profiled",
 			program_path_base(facts.path.file[0] ? facts.path.file : words[0]));

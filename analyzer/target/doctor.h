@@ -63,6 +63,18 @@ void doctor_command(struct doctor_report *report, char **words, int n_words);
  */
 int doctor_process(struct doctor_report *report, uint32_t pid, struct fail *f);
 
+/* Where states and snapshots go, and the limits on both: what counts for a command as well. */
+void doctor_places(struct doctor_report *report);
+
+/* States of this user in directory dir (or "anon") that are of no use to anybody any more. */
+void doctor_leftovers(struct doctor_report *report, const char *dir);
+
+/*
+ * As doctor_settings() for a process that has overwritten its environment: what its
+ * state tells of what is in force, and what nobody can tell. state may be NULL.
+ */
+void doctor_state_settings(struct doctor_report *report, const struct state_header *state);
+
 /* What the state of process pid says of the profiling. */
 void doctor_state(struct doctor_report *report, uint32_t pid, const struct state_header *state);
 

@@ -332,17 +332,23 @@ static void check_symbols(struct doctor_report *report)
 			"names from files on this machine; DEBUGINFOD_URLS is not set");
 }
 
+void doctor_places(struct doctor_report *report)
+{
+	check_state_dir(report);
+	check_directory(report);
+	check_limits(report);
+}
+
 void doctor_host(struct doctor_report *report)
 {
 	report->subject = "host";
 	check_kernel(report);
 	check_libc(report);
 	check_library(report);
-	check_state_dir(report);
+	doctor_places(report);
+	doctor_leftovers(report, state_dir());
 	check_ptrace(report);
 	check_environment(report);
-	check_directory(report);
-	check_limits(report);
 	check_seccomp(report);
 	check_symbols(report);
 }

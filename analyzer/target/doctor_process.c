@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "analyzer/alloc.h"
@@ -25,11 +26,12 @@ struct process {
 	struct strbuf comm, cmdline, environ_text, maps, status;
 	bool exe_deleted;
 	bool maps_readable, environ_readable;
-	char **environment;     /* pointers into environ_text, NULL-terminated */
-	char library[PATH_MAX]; /* in maps, or "" */
-	const char *preload;    /* LD_PRELOAD of its start, or NULL */
-	int secure;             /* AT_SECURE; -1 unknown */
-	int seccomp;            /* mode; -1 unknown */
+	bool environ_overwritten; /* by a title, as servers set it, or by zeros */
+	char **environment;       /* pointers into environ_text, NULL-terminated */
+	char library[PATH_MAX];   /* in maps, or "" */
+	const char *preload;      /* LD_PRELOAD of its start, or NULL */
+	int secure;               /* AT_SECURE; -1 unknown */
+	int seccomp;              /* mode; -1 unknown */
 };
 
 static bool read_proc(uint32_t pid, const char *name, struct strbuf *out)
@@ -77,6 +79,7 @@ static void split_environment(struct process *p)
 		p->environment =
 			alloc_room(p->environment, n + 1, &capacity, sizeof(*p->environment));
 		p->environment[n++] = data + at;
+		p->environ_overwritten |= !strchr(data + at, '=');
 	}
 	p->environment = alloc_resize(p->environment, n + 1, sizeof(*p->environment));
 	p->environment[n] = NULL;
@@ -142,12 +145,43 @@ static const char *comm_of(const struct process *p)
 	return p->comm.bytes ? p->comm.data : "?";
 }
 
+/* Whether the command line is a title that the program has put there: "nginx: master process". */
+static bool has_title(const struct process *p)
+{
+	return p->environ_overwritten || (p->cmdline.bytes && strchr(p->cmdline.data, ' ') &&
+						 access(p->cmdline.data, F_OK) < 0);
+}
+
+/* Its file, by the name that it was started by where that lies beside it: a program of several. */
+static void add_file(const struct process *p, struct strbuf *out)
+{
+	size_t bytes = strlen(p->exe) - (p->exe_deleted ? strlen(" (deleted)") : 0);
+	char *exe = alloc_text(p->exe, bytes), *slash = strrchr(exe, '/');
+	struct strbuf named = { 0 };
+	struct stat file, other;
+
+	strbuf_addf(&named, "%.*s/%s", (int)(slash ? slash - exe : 0), exe, comm_of(p));
+	strbuf_add_char(out, ' ');
+	strbuf_add_shell_word(out, stat(exe, &file) == 0 && stat(named.data, &other) == 0 &&
+						   file.st_ino == other.st_ino &&
+						   file.st_dev == other.st_dev
+					   ? named.data
+					   : exe);
+	strbuf_deinit(&named);
+	free(exe);
+}
+
 /* `heapspy run -- ` and its command line, as a shell would want it. */
 static void add_restart(const struct process *p, struct strbuf *out)
 {
 	size_t at;
 
 	strbuf_add_text(out, "heapspy run --");
+	if (has_title(p) && p->exe[0]) {
+		add_file(p, out);
+		strbuf_add_text(out, " ...");
+		return;
+	}
 	for (at = 0; at < p->cmdline.bytes && out->bytes < 400;
 		at += strlen(p->cmdline.data + at) + 1) {
 		strbuf_add_char(out, ' ');
@@ -216,6 +250,12 @@ static void explain_absence(
 			"user");
 		return;
 	}
+	if (!named && p->environ_overwritten) {
+		doctor_add(report, DOCTOR_BAD, "library",
+			"libheapspy.so is not loaded, and whether LD_PRELOAD named it cannot be "
+			"read: the program has overwritten its environment");
+		return;
+	}
 	if (!named) {
 		doctor_add(report, DOCTOR_BAD, "library",
 			"libheapspy.so is not loaded: it was started without heapspy, and "
@@ -243,7 +283,8 @@ static void explain_absence(
 			(int)n, start);
 }
 
-static void check_environment(struct doctor_report *report, const struct process *p)
+static void check_environment(
+	struct doctor_report *report, const struct process *p, const struct state_header *state)
 {
 	if (p->seccomp == 1 || p->seccomp == 2)
 		doctor_add(report, DOCTOR_NOTE, "seccomp",
@@ -253,7 +294,9 @@ static void check_environment(struct doctor_report *report, const struct process
 			p->seccomp);
 	else if (p->seccomp == 0)
 		doctor_add(report, DOCTOR_OK, "seccomp", "no filter");
-	if (p->environ_readable)
+	if (p->environ_readable && p->environ_overwritten)
+		doctor_state_settings(report, state);
+	else if (p->environ_readable)
 		doctor_settings(report, p->environment, false);
 	else
 		doctor_add(report, DOCTOR_NOTE, "settings",
@@ -285,18 +328,16 @@ static void explain_passing(struct doctor_report *report, const struct process *
 		doctor_add(report, DOCTOR_BAD, "state", "%s", f->text);
 }
 
-static void check_state(
-	struct doctor_report *report, const struct process *p, const struct program_facts *facts)
+/* *livep: its state, the caller's; NULL where it has none. */
+static void check_state(struct doctor_report *report, const struct process *p,
+	const struct program_facts *facts, struct live_state **livep)
 {
-	struct live_state *live;
 	struct fail f;
 
-	if (live_state_open(p->pid, &live, &f) < 0) {
+	if (live_state_open(p->pid, livep, &f) < 0)
 		explain_passing(report, p, facts, &f);
-		return;
-	}
-	doctor_state(report, p->pid, live_state_header(live));
-	live_state_close(live);
+	else
+		doctor_state(report, p->pid, live_state_header(*livep));
 }
 
 /* can_run: another start of it, under heapspy, would do. */
@@ -318,6 +359,7 @@ static void conclude(struct doctor_report *report, const struct process *p, bool
 
 int doctor_process(struct doctor_report *report, uint32_t pid, struct fail *f)
 {
+	struct live_state *live = NULL;
 	struct program_facts facts;
 	struct proc_stat stat;
 	struct process p;
@@ -343,11 +385,12 @@ int doctor_process(struct doctor_report *report, uint32_t pid, struct fail *f)
 			doctor_add(report,
 				strstr(p.library, " (deleted)") ? DOCTOR_NOTE : DOCTOR_OK,
 				"library", "%s", p.library);
-			check_state(report, &p, &facts);
+			check_state(report, &p, &facts, &live);
 		} else {
 			explain_absence(report, &p, &facts);
 		}
-		check_environment(report, &p);
+		check_environment(report, &p, live ? live_state_header(live) : NULL);
+		live_state_close(live);
 	}
 	conclude(report, &p, p.maps.bytes && p.secure != 1 && facts.verdict != PROGRAM_CANNOT);
 	process_deinit(&p);

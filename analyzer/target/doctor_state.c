@@ -2,6 +2,7 @@
  * doctor_state.c - owns the checks of a profiling under way: whose malloc comes
  * first, how finely it samples, what it lost, who writes its snapshots and where.
  */
+#include "analyzer/clock.h"
 #include "analyzer/target/doctor.h"
 
 #include <limits.h>
@@ -13,19 +14,11 @@
 #include "analyzer/units.h"
 #include "preload/state/settings.h"
 
-static uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 /* Whether somebody outside is writing the snapshots, and speaks. */
 static bool has_lease(const struct state_header *state)
 {
 	return state->lease.pid && state->lease.heartbeat_ns &&
-	       monotonic_ns() - state->lease.heartbeat_ns < STATE_LEASE_NS;
+	       clock_ns(CLOCK_MONOTONIC) - state->lease.heartbeat_ns < STATE_LEASE_NS;
 }
 
 static void check_writer(struct doctor_report *report, const struct state_header *state)
@@ -199,6 +192,55 @@ static void check_sampling(struct doctor_report *report, const struct state_head
 	strbuf_deinit(&now);
 	strbuf_deinit(&used);
 	strbuf_deinit(&cap);
+}
+
+/* The value of a setting as the state has it; false where that tells nothing. */
+static bool add_in_force(struct strbuf *out, const struct state_header *state, const char *name)
+{
+	static const char *const writers[] = {
+		[WRITER_AUTO] = "auto",
+		[WRITER_THREAD] = "thread",
+		[WRITER_INLINE] = "inline",
+		[WRITER_EXTERNAL] = "external",
+		[WRITER_OFF] = "off",
+	};
+
+	if (!strcmp(name, "HEAPSPY_SAMPLE"))
+		units_add_bytes(out, (double)state->interval_bytes);
+	else if (!strcmp(name, "HEAPSPY_STATE_MAX"))
+		units_add_bytes(out, (double)state->max_bytes);
+	else if (!strcmp(name, "HEAPSPY_INTERVAL") && state->snapshot_interval_ns)
+		units_add_duration(out, (double)state->snapshot_interval_ns);
+	else if (!strcmp(name, "HEAPSPY_INTERVAL"))
+		strbuf_add_char(out, '0');
+	else if (!strcmp(name, "HEAPSPY_WRITER") && state->writer <= WRITER_OFF)
+		strbuf_add_text(out, writers[state->writer]);
+	else if (!strcmp(name, "HEAPSPY_DIR"))
+		strbuf_add_text(out, state->dir[0] ? state->dir : "not set");
+	else
+		return false;
+	return true;
+}
+
+void doctor_state_settings(struct doctor_report *report, const struct state_header *state)
+{
+	const char *name, *expected, *standard;
+	struct strbuf unknown = { 0 }, value = { 0 };
+	unsigned i;
+
+	for (i = 0; settings_describe(i, &name, &expected, &standard); i++) {
+		strbuf_clear(&value);
+		if (state && add_in_force(&value, state, name))
+			doctor_add(report, DOCTOR_OK, "settings", "%s: %s, by its state", name,
+				value.data);
+		else
+			strbuf_addf(&unknown, "%s%s", unknown.bytes ? ", " : "", name);
+	}
+	doctor_add(report, DOCTOR_NOTE, "settings",
+		"%s%scannot be read: the program has overwritten its environment",
+		state ? unknown.data : "", state ? " " : "");
+	strbuf_deinit(&unknown);
+	strbuf_deinit(&value);
 }
 
 void doctor_state(struct doctor_report *report, uint32_t pid, const struct state_header *state)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "analyzer/alloc.h"
+#include "analyzer/clock.h"
 #include "analyzer/target/proc.h"
 #include "analyzer/target/state_copy.h"
 #include "analyzer/target/state_source.h"
@@ -32,14 +33,6 @@ struct live_state {
 	uint64_t rss_ns; /* when they were seen */
 	char place[STATE_PATH_BYTES];
 };
-
-static uint64_t clock_now(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 int live_state_open(uint32_t pid, struct live_state **outp, struct fail *f)
 {
@@ -127,7 +120,7 @@ bool live_state_has_ended(struct live_state *live)
 {
 	if (!live->ended_ns && (!proc_is_alive(live->source.pid, live->header.start_ticks) ||
 				       has_another_image(live)))
-		live->ended_ns = clock_now(CLOCK_MONOTONIC);
+		live->ended_ns = clock_ns(CLOCK_MONOTONIC);
 	return live->ended_ns != 0;
 }
 
@@ -140,7 +133,7 @@ static void read_memory_use(struct live_state *live)
 	if (facts.rss_bytes) {
 		live->rss_bytes = facts.rss_bytes;
 		live->rss_peak_bytes = facts.rss_peak_bytes;
-		live->rss_ns = clock_now(CLOCK_MONOTONIC);
+		live->rss_ns = clock_ns(CLOCK_MONOTONIC);
 	}
 }
 
@@ -178,7 +171,7 @@ static int begin_reading(struct live_state *live, enum heapspy_reason reason, co
 	facts->now_ns = state->exit_ns ? state->exit_ns
 			: ended        ? live->ended_ns
 				       : live->copy.begin_ns;
-	facts->wall_ns = clock_now(CLOCK_REALTIME);
+	facts->wall_ns = clock_ns(CLOCK_REALTIME);
 	if (facts->now_ns < live->copy.begin_ns)
 		facts->wall_ns -= live->copy.begin_ns - facts->now_ns;
 	if (rss_is_known(live, facts->now_ns)) {

@@ -10,19 +10,12 @@
 #include <time.h>
 
 #include "analyzer/alloc.h"
+#include "analyzer/clock.h"
 #include "analyzer/target/proc.h"
 #include "preload/state/pending.h"
 
 #define SETTLE_TRIES 8
 #define PIECE_BYTES  (64u << 10)
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 void state_copy_deinit(struct state_copy *copy)
 {
@@ -244,7 +237,7 @@ bool state_copy_take(struct state_copy *copy, const struct state_source *source)
 	uint64_t end, last_end;
 
 	copy->n_told = 0;
-	copy->begin_ns = now_ns();
+	copy->begin_ns = clock_ns(CLOCK_MONOTONIC);
 	if (!copy_totals(copy, source, 0, &copy->bytes_seen[0]))
 		return false;
 	first = *copy->state;

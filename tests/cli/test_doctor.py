@@ -3,7 +3,9 @@ refuses the same commands with the same line."""
 import json
 import os
 import pathlib
+import shlex
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -66,7 +68,8 @@ def test_machine(heapspy):
     names = {rest.split()[0] for _, rest in checks}
     assert names >= {"kernel", "libc", "library", "state", "ptrace", "preload", "directory",
                      "limits", "seccomp", "symbols", "settings"}
-    assert text_of(done, "library") == [("ok", str(LIBRARY.resolve()))]
+    (library,) = text_of(done, "library")
+    assert library[0] in ("ok", "note") and library[1].startswith(str(LIBRARY.resolve()))
     assert text_of(done, "preload") == [("ok", "LD_PRELOAD is not set here")]
     assert ("ok", "HEAPSPY_SAMPLE=512KiB (default)") in text_of(done, "settings")
     assert verdict.startswith("heapspy can profile here")
@@ -113,6 +116,7 @@ def test_snapshot_directory(heapspy, tmp_path):
 
 
 @as_root
+@pytest.mark.other_user
 def test_directory_of_another_user(heapspy, tmp_path):
     os.chmod(tmp_path, 0o700)
     done = heapspy("doctor", user=NOBODY, HEAPSPY_DIR=str(tmp_path / "x"))
@@ -142,6 +146,52 @@ def test_preload_of_this_environment(heapspy):
     ((level, text),) = text_of(done, "preload")
     assert level == "bad" and "libjemalloc.so.2 comes before heapspy" in text
     assert done.code == 1
+
+
+def leave_state(state_dir, pid, start_ticks, image=7):
+    path = pathlib.Path(state_dir, f"heapspy.{os.geteuid()}.{pid}.{start_ticks}-{image}")
+    path.write_bytes(bytes(65536))
+    return path
+
+
+def test_states_of_the_dead(heapspy, state_dir):
+    assert not text_of(heapspy("doctor"), "leftovers")
+    with waiting() as pid:
+        # Of the living, of the same number before, of nobody; and names that are none of these.
+        (alive,) = pathlib.Path(state_dir).iterdir()
+        ticks = int(alive.name.split(".")[3].split("-")[0])
+        dead = [leave_state(state_dir, pid, ticks - 1), leave_state(state_dir, 2147483646, 5)]
+        other_image = leave_state(state_dir, pid, ticks, 8)
+        others = [pathlib.Path(state_dir, name) for name in
+                  (f"heapspy.{os.geteuid() + 1}.2147483646.5-7", dead[0].name + "x", "heapspy.notes")]
+        for path in others:
+            path.write_bytes(b"x")
+        done = heapspy("doctor")
+        ((level, text),) = text_of(done, "leftovers")
+        assert level == "note" and done.code == 0
+        said, _, command = text.partition(": remove them with: ")
+        assert said == f"2 states of dead processes, 128 KiB, in {state_dir}"
+        words = shlex.split(command)
+        assert words[0] == "rm" and sorted(words[1:]) == sorted(map(str, dead))
+        subprocess.run(["sh", "-c", command], check=True)
+        assert sorted(pathlib.Path(state_dir).iterdir()) == sorted([alive, other_image, *others])
+        assert not text_of(heapspy("doctor"), "leftovers")
+
+
+def test_a_state_that_somebody_comes_for_is_none_of_the_dead(heapspy, tmp_path, state_dir):
+    """heapspy run makes the last snapshot of it; stopped, it has not yet."""
+    with subprocess.Popen([str(BUILD / "analyzer" / "heapspy"), "run", "--dir", tmp_path / "out", "--",
+                           program("plain"), "wait"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          start_new_session=True) as run:
+        assert run.stdout.readline() == b"0\n"
+        (path,) = pathlib.Path(state_dir).iterdir()
+        os.kill(run.pid, signal.SIGSTOP)
+        os.kill(int(path.name.split(".")[2]), signal.SIGKILL)
+        while pathlib.Path(f"/proc/{path.name.split('.')[2]}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+            pass
+        assert not text_of(heapspy("doctor"), "leftovers") and path.exists()
+        os.kill(run.pid, signal.SIGCONT)
+        assert run.wait(60) == 128 + signal.SIGKILL
 
 
 # Commands
@@ -236,6 +286,18 @@ def test_commands_that_can(heapspy, tmp_path):
     done = heapspy("doctor", "--", make(tmp_path / "start", "#!/bin/sh\nexec api\n"))
     assert text_of(done, "interpreter") == [("ok", "/bin/sh")]
     assert text_of(done, "script")[0][0] == "note" and done.code == 0
+
+
+def test_commands_are_started_somewhere(heapspy):
+    """What holds for the machine holds for each command: places and limits."""
+    words = ("doctor", "--", program("plain"))
+    assert {name: text_of(heapspy(*words), name)[0][0] for name in ("state", "directory", "limits")} == {
+        "state": "ok", "directory": "ok", "limits": "ok"}
+    done = heapspy(*words, HEAPSPY_STATE="/proc")
+    assert text_of(done, "state")[0][1].startswith("/proc is no tmpfs: private memory serves")
+    assert done.code == 0 and "can be profiled, within these notes" in done.out
+    done = heapspy(*words, HEAPSPY_DIR="/dev/null/below")
+    assert text_of(done, "directory")[0][0] == "bad" and done.code == 1
 
 
 def test_every_help_topic_named_exists(heapspy):
@@ -345,6 +407,71 @@ def test_process_whose_file_was_replaced(heapspy, tmp_path):
     assert level == "note" and "replaced or removed" in text and done.code == 0
 
 
+TITLE = """
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+extern char **environ;
+int main(int argc, char **argv)
+{
+	char **last = environ, *end;
+	while (last[1])
+		last++;
+	end = *last + strlen(*last) + 1;
+	memset(argv[0], 0, end - argv[0]);
+	strcpy(argv[0], "nginx: master process ./server");
+	puts("0");
+	fflush(stdout);
+	pause();
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def titled(tmp_path_factory):
+    """A server that writes a title over its arguments and its environment."""
+    place = tmp_path_factory.mktemp("titled")
+    (place / "server.c").write_text(TITLE)
+    subprocess.run(["gcc", "-o", "server", "server.c"], cwd=place, check=True)
+    return place / "server"
+
+
+def test_process_that_has_overwritten_its_environment(heapspy, titled, tmp_path):
+    settings = {"LD_PRELOAD": str(LIBRARY), "HEAPSPY_SAMPLE": "64KiB", "HEAPSPY_INTERVAL": "5m",
+                "HEAPSPY_WRITER": "external", "HEAPSPY_DIR": str(tmp_path / "out"), "HEAPSPY_DEPTH": "9"}
+    with Process([titled, "-g", "daemon off;"], settings) as pid:
+        done = heapspy("doctor", pid)
+    told = text_of(done, "settings")
+    assert {text for level, text in told if level == "ok"} == {
+        "HEAPSPY_SAMPLE: 64 KiB, by its state", "HEAPSPY_INTERVAL: 5 min, by its state",
+        "HEAPSPY_WRITER: external, by its state", f"HEAPSPY_DIR: {tmp_path}/out, by its state",
+        "HEAPSPY_STATE_MAX: 32 MiB, by its state"}
+    ((level, text),) = [line for line in told if line[0] != "ok"]
+    assert level == "note" and text.endswith(" cannot be read: the program has overwritten its environment")
+    assert "HEAPSPY_DEPTH" in text and "HEAPSPY_SAMPLE" not in text
+    assert "default" not in done.out and done.code == 0
+
+
+def test_process_with_a_title_is_restarted_by_its_file(heapspy, titled):
+    with Process([titled, "-g", "daemon off;"]) as pid:
+        done = heapspy("doctor", pid)
+    ((level, text),) = text_of(done, "library")
+    assert level == "bad" and "whether LD_PRELOAD named it cannot be read" in text
+    assert done.out.endswith(f"; next: heapspy run -- {titled} ...\n") and "nginx:" not in done.out
+    assert text_of(done, "settings") == [
+        ("note", "cannot be read: the program has overwritten its environment")]
+    # A file of two programs, which looks at the name it is called by.
+    link = titled.with_name("server-two")
+    link.symlink_to(titled.name)
+    with Process([link]) as pid:
+        done = heapspy("doctor", pid)
+    assert done.out.endswith(f"; next: heapspy run -- {link} ...\n")
+    # A title that left the environment alone.
+    with Process(["redis: waiting *:6379", "wait"], executable=program("plain")) as pid:
+        done = heapspy("doctor", pid)
+    assert done.out.endswith(f"; next: heapspy run -- {program('plain')} ...\n")
+
+
 @as_root
 def test_process_with_raised_rights(heapspy, tmp_path):
     copy = tmp_path / "raised"
@@ -358,6 +485,7 @@ def test_process_with_raised_rights(heapspy, tmp_path):
 
 
 @as_root
+@pytest.mark.other_user
 def test_process_of_another_user(heapspy):
     with waiting() as pid:
         done = heapspy("doctor", pid, user=NOBODY)
@@ -366,6 +494,7 @@ def test_process_of_another_user(heapspy):
 
 
 @as_root
+@pytest.mark.other_user
 def test_directory_that_the_process_may_not_write(heapspy, tmp_path):
     """Root may, but it is the process that will."""
     os.chmod(tmp_path, 0o755)

@@ -308,6 +308,11 @@ def test_filter(live, victim):
     s.wait(lambda t: "filter /" not in t, "the end of editing")
     s.keys(b"/\x15\r")
     s.wait(lambda t: row(t, "session_open") and row(t, "cache_fill"), "both rows again")
+    s.keys("/cache_fill\r")
+    s.wait_for("/cache_fill/: 1 of ")
+    s.keys(b"\x1b")
+    text = s.wait(lambda t: row(t, "session_open") and row(t, "cache_fill"), "both rows by Escape")
+    assert "/cache_fill/" not in text
     # In the filter, q is a letter.
     s.keys("/q")
     s.wait_for("filter /q")
@@ -405,7 +410,7 @@ def test_killed_target(live, victim, size):
     s.wait_for("session_open")
     victim.end()
     text = s.wait(lambda t: "  ended" in t.splitlines()[0], "ended")
-    assert row(text, "session_open")[0] == "3 MiB"
+    assert row(text, "session_open")[0] == "3 MiB" and re.search(r" rss \d", text.splitlines()[1])
     # All keys still work on the last figures.
     s.keys(b"j\r")
     s.wait_for("stack of session_open")
@@ -459,6 +464,21 @@ def test_run_directory_without_its_process(live, tmp_path):
     os.rename(run / ".000003.tmp", run / "000003.hspy")
     text = s.wait(lambda t: "ended" in t.splitlines()[0], "the last snapshot")
     assert "0:20:00" in text.splitlines()[0]
+
+
+def test_run_directory_of_an_ended_process(live, tmp_path):
+    run = scenario.write_run(tmp_path / "run")
+    s = live(run, size=(110, 20))
+    s.wait(lambda t: "ended" in t.splitlines()[0], "the last snapshot")
+    s.keys("g")
+    text = s.wait(lambda t: t.splitlines()[2].split()[0] == "+/min" and "growth over 19 min" in t, "growth")
+    assert row(text, r"api\+0x2010")[0] == "+"
+    (run / "000001.hspy").unlink()
+    (run / "000002.hspy").unlink()
+    s = live(run, size=(110, 20))
+    s.wait(lambda t: "ended" in t.splitlines()[0], "the only snapshot")
+    s.keys("g")
+    s.wait_for("The process has ended: there is nothing to compare with.")
 
 
 def test_keys_while_names_are_awaited(live, tmp_path):
@@ -558,6 +578,33 @@ def test_json_on_a_terminal(live, victim):
 def test_lines_of_files(tmp_path):
     objects = parse(lines_of(scenario.write_run(tmp_path / "run")))
     assert len(objects) == 1 and objects[0]["ended"] and objects[0]["source"] == "files"
+    assert objects[0]["time_seconds"] == 20 * 60 and objects[0]["growth_seconds"] == 19 * 60
+
+
+# What there is to be watched
+
+def test_list_of_processes(live, victim):
+    victim.leak(3)
+    done = lines_of()
+    assert done.returncode == 0 and done.stderr == ""
+    titles, *rows, last = done.stdout.splitlines()
+    assert titles.split() == ["pid", "since", "live", "rss", "command"]
+    (mine,) = [line.strip() for line in rows if line.split()[0] == str(victim.pid)]
+    assert re.fullmatch(rf"{victim.pid}  \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d +3(\.\d+)? MiB +[\d.]+ MiB  prog_steps", mine)
+    assert last == (f"next: heapspy live {victim.pid}" if len(rows) == 1 else "next: heapspy live PID")
+    s = live(size=(80, 100))
+    assert s.wait_end() == 0 and ENTER not in s.raw and f"{victim.pid}  ".encode() in s.raw
+
+
+def test_list_where_there_are_none(tmp_path):
+    alone = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+    if subprocess.run([*alone, "true"], check=False, stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("new namespaces are not permitted here")
+    done = subprocess.run([*alone, hspy.COMMAND, "live"], env=environment(), capture_output=True, text=True,
+                          check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == ("no process under heapspy that this user may look into; next: "
+                           "heapspy run -- COMMAND\n")
 
 
 # What is wrong with the words
@@ -571,7 +618,9 @@ def test_lines_of_files(tmp_path):
     (("--every", "99ms", "run"), 2, "--every: the shortest time is 100ms"),
     (("--focus", "(", "run"), 2, "--focus '(' is no regular expression"),
     (("--hide", "(", "run"), 2, "--hide: "),
-    ((), 2, "usage: heapspy live [OPTION]... PID|RUN")])
+    (("ru",), 3, "there is no run directory 'ru', and it is no process id; did you mean 'run'?"),
+    (("--json",), 2, "--json is of one process: give its PID or its RUN (see heapspy live)"),
+    (("run", "run"), 2, "usage: heapspy live [OPTION]... [PID|RUN]")])
 def test_wrong_words(tmp_path, words, code, message, monkeypatch):
     monkeypatch.chdir(tmp_path)
     scenario.write_run(tmp_path / "run")

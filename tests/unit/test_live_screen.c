@@ -295,6 +295,83 @@ static void test_first_reading(void)
 	model_free(model);
 }
 
+/* What lies between two words of the second line. */
+static size_t n_drawn_between(const struct screen *screen, const char *from, const char *to)
+{
+	const char *p = strstr(screen->lines[1].text.data, from), *end = p ? strstr(p, to) : NULL;
+	size_t n = 0;
+
+	for (p = p ? p + strlen(from) : end; p && p < end; p++)
+		n += *p != ' ';
+	return n;
+}
+
+static void test_rss_that_is_not_known(void)
+{
+	struct fail f = { 0 };
+	struct model *model = model_new(&no_options, &f);
+	struct feed_reading reading = reading_at(MINUTE, 0, 1000);
+	struct figures *fig;
+	struct screen screen;
+
+	/* Never known: neither a word nor a picture; that of what is live is one reading wide. */
+	reading.snapshot->info.rss_bytes = 0;
+	model_add(model, &reading);
+	fig = figures_of(model);
+	screen = render(fig, 100, 15, "");
+	CHECK(!shows(&screen, "rss"));
+	CHECK(n_drawn_between(&screen, ")", "alloc -") == 1);
+	screen_deinit(&screen);
+	figures_free(fig);
+
+	/* Not known any more: the last that was. */
+	reading = reading_at(2 * MINUTE, 0, 2000);
+	model_add(model, &reading);
+	reading = reading_at(3 * MINUTE, 0, 3000);
+	reading.snapshot->info.rss_bytes = 0;
+	reading.ended = true;
+	model_add(model, &reading);
+	fig = figures_of(model);
+	screen = render(fig, 100, 15, "");
+	CHECK(shows(&screen, "ended") && shows(&screen, "rss 100 MiB"));
+	CHECK(fig->series[2].rss_bytes == fig->series[1].rss_bytes);
+	screen_deinit(&screen);
+	figures_free(fig);
+	model_free(model);
+}
+
+static void test_run_that_has_ended(void)
+{
+	struct fail f = { 0 };
+	struct model *model = model_new(&no_options, &f);
+	struct feed_reading first = reading_at(MINUTE, 0, 1000);
+	struct feed_reading reading = reading_at(3 * MINUTE, 60, 2000);
+	struct figures *fig;
+	struct screen screen;
+
+	reading.first = first.snapshot;
+	reading.ended = reading.from_files = true;
+	model_add(model, &reading);
+	fig = figures_of(model);
+	CHECK(fig->n_series == 1);
+	screen = render(fig, 100, 15, "g");
+	/* 30.1 MiB in two minutes. */
+	CHECK(!strncmp(screen.lines[3].text.data, " +  15.1 MiB", 12));
+	CHECK(shows(&screen, "growth over 2 min"));
+	screen_deinit(&screen);
+	screen = render(fig, 100, 15, "d");
+	CHECK(!strncmp(screen.lines[3].text.data, " +   30.1 MiB", 13));
+	screen_deinit(&screen);
+	figures_free(fig);
+	model_mark(model);
+	fig = figures_of(model);
+	screen = render(fig, 100, 15, "d");
+	CHECK(shows(&screen, "The process has ended: there is nothing to compare with."));
+	screen_deinit(&screen);
+	figures_free(fig);
+	model_free(model);
+}
+
 static void test_selection_stays_with_its_site(void)
 {
 	struct model *model;
@@ -356,7 +433,7 @@ static void test_filter(void)
 	struct figures *fig = three_readings(&model), *less;
 	struct screen screen;
 	struct view view;
-	struct key enter = { KEY_ENTER, 0 };
+	struct key enter = { KEY_ENTER, 0 }, escape = { KEY_ESCAPE, 0 };
 
 	view_init(&view, true, NULL);
 	view_set_size(&view, 100, 15);
@@ -392,6 +469,10 @@ static void test_filter(void)
 	type(&view, fig, "/(");
 	CHECK(view_key(&view, &enter, fig) == VIEW_NOTHING && view.editing && view.message[0]);
 	CHECK(!strcmp(view.filter, "api[+]0xfff$"));
+	/* Escape ends the editing, then the filter, and then has nothing more to end. */
+	CHECK(view_key(&view, &escape, fig) == VIEW_NOTHING && !view.editing && view.filter);
+	CHECK(view_key(&view, &escape, fig) == VIEW_SET_FILTER && !view.filter);
+	CHECK(view_key(&view, &escape, fig) == VIEW_NOTHING);
 	view_deinit(&view);
 	figures_free(fig);
 	model_free(model);
@@ -503,6 +584,8 @@ int main(void)
 	TAP_RUN(test_orders);
 	TAP_RUN(test_without_figures);
 	TAP_RUN(test_first_reading);
+	TAP_RUN(test_rss_that_is_not_known);
+	TAP_RUN(test_run_that_has_ended);
 	TAP_RUN(test_selection_stays_with_its_site);
 	TAP_RUN(test_filter);
 	TAP_RUN(test_span_of_growth);
