@@ -25,7 +25,7 @@
 static const struct options_row rows[] = {
 	{ OPTION_SETTING, 0, "dir", "DIR",
 		"where snapshots go; %p pid, %c command, %h host;\n"
-		"default: heapspy.COMMAND.PID here",
+		"default: heapspy.COMMAND.PID here, else in TMPDIR",
 		.setting = "HEAPSPY_DIR" },
 	{ OPTION_SETTING, 0, "sample", "SIZE",
 		"mean sampling interval (512KiB); 1: every allocation",
@@ -33,10 +33,12 @@ static const struct options_row rows[] = {
 	{ OPTION_SETTING, 0, "interval", "TIME", "time between snapshots (60s); 0: at the end only",
 		.setting = "HEAPSPY_INTERVAL" },
 	{ OPTION_SETTING, 0, "writer", "WHO",
-		"who writes snapshots: auto (this command), external\n"
-		"(this command or nobody), thread, inline, off",
+		"who writes snapshots: auto (default; this command),\n"
+		"external (this command or nobody), thread, inline, off",
 		.values = "auto|thread|inline|external|off", .setting = "HEAPSPY_WRITER" },
-	{ OPTION_SETTING, 0, "unwind", "HOW", "how stacks are walked: cfi, fp, libunwind, compare",
+	{ OPTION_SETTING, 0, "unwind", "HOW",
+		"how stacks are walked: cfi (default), fp,\n"
+		"libunwind, compare",
 		.values = "cfi|fp|libunwind|compare", .setting = "HEAPSPY_UNWIND" },
 	{ OPTION_SETTING, 0, "depth", "N", "frames kept of a stack (128)",
 		.setting = "HEAPSPY_DEPTH" },
@@ -44,10 +46,12 @@ static const struct options_row rows[] = {
 		.setting = "HEAPSPY_STATE" },
 	{ OPTION_SETTING, 0, "state-max", "SIZE", "cap of the state (32MiB)",
 		.setting = "HEAPSPY_STATE_MAX" },
-	{ OPTION_SETTING, 0, "children", "WHICH", "child processes profiled: all, exec, none",
-		.values = "all|exec|none", .setting = "HEAPSPY_CHILDREN" },
-	{ OPTION_SETTING, 0, "start", "WHEN", "on, or off: until it calls heapspy_start()",
-		.values = "on|off", .setting = "HEAPSPY_START" },
+	{ OPTION_SETTING, 0, "children", "WHICH",
+		"child processes profiled: all (default), exec, none", .values = "all|exec|none",
+		.setting = "HEAPSPY_CHILDREN" },
+	{ OPTION_SETTING, 0, "start", "WHEN",
+		"on (default), or off: until it calls heapspy_start()", .values = "on|off",
+		.setting = "HEAPSPY_START" },
 	{ OPTION_SETTING, 'v', "verbose", NULL, "one line on stderr for each decision",
 		.setting = "HEAPSPY_VERBOSE" },
 	{ OPTION_QUIET, 'q', "quiet", NULL, "no summary at the end" },

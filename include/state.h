@@ -46,8 +46,9 @@ struct state_chunk {
 
 /*
  * Whose business snapshots are, if not the process's own. The holder writes
- * heartbeat_ns once a second; silent for STATE_LEASE_NS it has lost the lease
- * until it speaks again. pid and start_ticks are written once, by the process.
+ * heartbeat_ns once a second; silent for STATE_LEASE_NS (at exit: for half of it)
+ * it has lost the lease until it speaks again. All else is written once, by the
+ * process.
  */
 struct state_lease {
 	uint32_t pid;       /* 0: nobody's */
@@ -115,7 +116,7 @@ struct state_header {
 	uint64_t due_ns;      /* CLOCK_MONOTONIC of the next one on time; 0 none */
 	uint64_t tick_second; /* last second that has its tick; claimed by CAS */
 	struct state_lease lease;
-	uint64_t exit_ns; /* CLOCK_MONOTONIC when the program left, and all below stood still; 0 */
+	uint64_t exit_ns;   /* CLOCK_MONOTONIC of its end, since which all stands still; 0 */
 	uint32_t wrote_end; /* the process has written its last snapshot itself */
 	uint32_t reserved;
 

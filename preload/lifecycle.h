@@ -37,7 +37,10 @@ void lifecycle_seccomp_failed(void);
  */
 void lifecycle_load(void (*resolve)(void));
 
-/* The last act of the process: writes the exit snapshot, removes the state's name. */
+/*
+ * The last act of the process: writes the exit snapshot and removes the state's name; or, while
+ * another process holds the lease, leaves the state to it as it is now.
+ */
 void lifecycle_exit(void);
 
 /*

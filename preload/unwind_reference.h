@@ -4,11 +4,11 @@
  *
  * For diagnosis, at a price: some ten microseconds a stack, the dynamic linker's
  * lock in the middle of the program's malloc, and two descriptors of a pipe that
- * libunwind keeps, makes anew when the program has closed them, and would read
- * and write if the program opened something else under their numbers. Stacks that
- * it must not or cannot walk are left to our own walk, and counted: where little
- * stack is left, on stacks that are not the thread's own, while another thread
- * is at it, under a system call filter.
+ * libunwind keeps (under high numbers), makes anew when the program has closed
+ * them, and would read and write if the program opened something else under
+ * their numbers. Stacks that it must not or cannot walk are left to our own walk,
+ * and counted: where little stack is left, on stacks that are not the thread's
+ * own, while another thread is at it, under a system call filter.
  */
 #ifndef HEAPSPY_UNWIND_REFERENCE_H
 #define HEAPSPY_UNWIND_REFERENCE_H

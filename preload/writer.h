@@ -1,9 +1,10 @@
 /*
- * writer.h - when, by whom and where snapshots are written from inside the
- * process. Two writers: the sampling thread itself, while the program has made
- * no thread; afterwards a helper thread, started once the program's first
- * pthread_create has returned. Whoever writes holds state->writer_lock. Neither
- * does anything while another process holds the lease (heapspy run).
+ * writer.h - when and by whom snapshots are written from inside the process.
+ * Two writers: the sampling thread itself, while the program has made no thread;
+ * afterwards a helper thread, started once a pthread_create of the program has
+ * returned. Whoever writes holds state->writer_lock. While another process holds
+ * the lease (heapspy run) neither does anything; if it goes silent, the sampling
+ * thread writes until a helper can be started.
  */
 #ifndef HEAPSPY_WRITER_H
 #define HEAPSPY_WRITER_H
@@ -44,7 +45,7 @@ void writer_main_ends(void);
 /* Waits, two seconds at most, for the thread that is at the exit snapshot. */
 void writer_wait_for_exit(void);
 
-/* HEAPSPY_WRITER=thread: the helper from the start. Once, at load. */
+/* The helper at once: with HEAPSPY_WRITER=thread, or if there are threads already. At load. */
 void writer_after_load(void);
 
 /*

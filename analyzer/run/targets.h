@@ -1,7 +1,7 @@
 /*
- * targets.h - the processes that heapspy run looks after: every one whose state
- * names it as the holder of the lease. They are found by their files in the
- * state directory, so it does not matter who started them.
+ * targets.h - the processes that heapspy run looks after: its descendants whose
+ * state names it as the holder of the lease. They are found by their files in the
+ * state directory, so it does not matter which of them started whom.
  */
 #ifndef HEAPSPY_ANALYZER_TARGETS_H
 #define HEAPSPY_ANALYZER_TARGETS_H

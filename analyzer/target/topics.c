@@ -57,7 +57,7 @@ const struct topic topics[] = {
 		"What to do:\n"
 		"  - Build without the allocator, or link it as a shared library (-ljemalloc),\n"
 		"    or leave it out and name its library behind heapspy's:\n"
-		"    LD_PRELOAD=libheapspy.so:libjemalloc.so.2. libheapspy.so must be first.\n"
+		"    LD_PRELOAD=libheapspy.so:libjemalloc.so.2, with paths; heapspy's is first.\n"
 		"  - jemalloc has a profiler of its own where it was built with --enable-prof.\n"
 		"  - A sanitizer brings a malloc that wants to be first, too: profile a build\n"
 		"    without -fsanitize=address, thread or leak.\n" },

@@ -74,9 +74,9 @@ struct heapspy_section {
 enum heapspy_reason {
 	HEAPSPY_REASON_INTERVAL = 1,
 	HEAPSPY_REASON_EXIT = 2,
-	HEAPSPY_REASON_LABEL = 3,   /* heapspy_snapshot() */
-	HEAPSPY_REASON_REQUEST = 4, /* asked for from outside */
-	HEAPSPY_REASON_PEAK = 5,
+	HEAPSPY_REASON_LABEL = 3,     /* heapspy_snapshot() */
+	HEAPSPY_REASON_REQUEST = 4,   /* asked for from outside */
+	HEAPSPY_REASON_PEAK = 5,      /* this one and the next: written by nobody so far */
 	HEAPSPY_REASON_LIMIT = 6,     /* near a memory limit */
 	HEAPSPY_REASON_RECOVERED = 7, /* read after the process had died */
 };
@@ -109,9 +109,9 @@ enum heapspy_loss {
 
 struct heapspy_info {
 	uint32_t flags;
-	uint32_t reason; /* enum heapspy_reason */
-	uint32_t number; /* of this snapshot in its directory, from 1 */
-	uint32_t pid;
+	uint32_t reason;         /* enum heapspy_reason */
+	uint32_t number;         /* of this snapshot in its directory, from 1 */
+	uint32_t pid;            /* in the process's own pid namespace */
 	uint64_t start_id;       /* the same in all snapshots of one process image */
 	uint64_t start_ticks;    /* /proc/PID/stat field 22 */
 	uint8_t boot_id[16];     /* /proc/sys/kernel/random/boot_id; 0 unknown */
@@ -129,12 +129,12 @@ struct heapspy_info {
 	uint64_t self_ns;         /* CPU time spent in sampling, estimated from every 16th event */
 	uint64_t state_bytes;     /* committed of the state */
 	uint64_t state_max_bytes; /* its cap */
-	uint64_t rss_bytes;       /* VmRSS at the cut; 0 unknown */
+	uint64_t rss_bytes;       /* VmRSS at the cut or when last seen; 0 unknown */
 	uint64_t rss_peak_bytes;  /* VmHWM */
 	uint32_t comm;            /* string offsets: command name, */
 	uint32_t exe;             /* executable, */
 	uint32_t host;            /* host name, */
-	uint32_t label;           /* of heapspy_snapshot("label"), */
+	uint32_t label;           /* of heapspy_snapshot() or from outside, */
 	uint32_t front_malloc;    /* the object whose malloc stands before ours, */
 	uint32_t next_malloc;     /* and the object we forward to */
 	uint64_t losses[HEAPSPY_N_LOSSES];

@@ -1,7 +1,7 @@
 /*
  * settings.h - what HEAPSPY_* variables ask for, read once before any hook can
- * sample; the command judges values by the same code. No pointer into the environment is kept:
- * programs overwrite it.
+ * sample; the command judges values by the same code. No pointer into the
+ * environment is kept: programs overwrite it.
  */
 #ifndef HEAPSPY_SETTINGS_H
 #define HEAPSPY_SETTINGS_H
