@@ -3,6 +3,7 @@
  * its errors out. Everything else is the library's.
  */
 #include <errno.h>
+#include <limits.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 
 #include "analyzer/commands.h"
 #include "analyzer/out/table.h"
+#include "analyzer/target/library.h"
 #include "analyzer/source_frames.h"
 #include "analyzer/symbols_progress.h"
 
@@ -79,7 +81,10 @@ static int run_command(
 
 static const char *library_path(void)
 {
-	return access(HEAPSPY_LIBRARY, R_OK) == 0 ? HEAPSPY_LIBRARY : "libheapspy.so";
+	static char path[PATH_MAX];
+	struct fail ignored;
+
+	return library_find(path, sizeof(path), &ignored) < 0 ? "libheapspy.so" : path;
 }
 
 static int help(int argc, char **argv, struct strbuf *out, struct fail *f)

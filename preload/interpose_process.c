@@ -4,6 +4,7 @@
  * Each forwards its arguments untouched and takes a note on the way.
  */
 #include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
 #include <linux/seccomp.h>
 #include <stdbool.h>
@@ -24,7 +25,7 @@
 #include "preload/real_alloc.h"
 #include "preload/writer.h"
 
-_Static_assert(SYS_seccomp == 317, "the number in syscall() below");
+_Static_assert(SYS_seccomp == 317 && SYS_prctl == 157, "the numbers in syscall() below");
 
 /* For syscall(), which is written in assembly. */
 extern void *interpose_process_next_syscall __attribute__((visibility("hidden")));
@@ -212,48 +213,74 @@ HS_EXPORT int daemon(int keep_directory, int keep_descriptors)
 }
 
 /*
- * Filters of system calls. The flag goes up before the filter, because
- * afterwards may be too late; it comes down only if this call put it up.
+ * What a program gives up, system calls or the reading of time: we do before the
+ * call, because afterwards may be too late. If it fails all is as it was, unless
+ * another thread has done the same.
  */
+struct giving_up {
+	bool raised;
+	struct state_header *resting;
+};
+
+static struct giving_up clock_and_calls_coming(bool clock, bool calls)
+{
+	struct giving_up g = { false, NULL };
+
+	if (clock)
+		g.resting = lifecycle_clock_going();
+	/* Without a clock too: what a forked child inherits must say so. */
+	if (clock || calls)
+		g.raised = lifecycle_seccomp_coming();
+	return g;
+}
+
+static struct giving_up prctl_coming(int option, unsigned long a, unsigned long b)
+{
+	if (option == PR_SET_TSC)
+		return clock_and_calls_coming(a == PR_TSC_SIGSEGV, false);
+	/* A filter without a program only asks whether there could be one. */
+	return clock_and_calls_coming(a == SECCOMP_MODE_STRICT, a != SECCOMP_MODE_FILTER || b);
+}
+
+/* Keeps errno, which tells why the call failed. */
+static void conclude(const struct giving_up *g, bool failed)
+{
+	int saved_errno = errno;
+
+	if (failed && g->raised)
+		lifecycle_seccomp_failed();
+	if (failed)
+		lifecycle_clock_stays(g->resting);
+	errno = saved_errno;
+}
+
 HS_EXPORT int hooked_prctl(int option, unsigned long a, unsigned long b, unsigned long c,
 	unsigned long d) __asm__("prctl");
 HS_EXPORT int hooked_prctl(
 	int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
 {
-	struct state_header *resting = NULL;
-	bool raised;
+	struct giving_up giving_up;
 	int result;
 
 	resolve_early();
-	if ((option == PR_SET_SECCOMP && a == SECCOMP_MODE_STRICT) ||
-		(option == PR_SET_TSC && a == PR_TSC_SIGSEGV))
-		resting = lifecycle_clock_going();
-	if (option == PR_SET_TSC) {
-		result = next.prctl(option, a, b, c, d);
-		if (result)
-			lifecycle_clock_stays(resting);
-		return result;
-	}
-	/* A filter without a program only asks whether there could be one. */
-	if (HS_LIKELY(option != PR_SET_SECCOMP) || (a == SECCOMP_MODE_FILTER && !b))
+	if (HS_LIKELY(option != PR_SET_SECCOMP && option != PR_SET_TSC))
 		return next.prctl(option, a, b, c, d);
-	raised = lifecycle_seccomp_coming();
+	giving_up = prctl_coming(option, a, b);
 	result = next.prctl(option, a, b, c, d);
-	if (result && raised)
-		lifecycle_seccomp_failed();
-	if (result)
-		lifecycle_clock_stays(resting);
+	conclude(&giving_up, result != 0);
 	return result;
 }
 
 /*
  * syscall() must not touch the word that a seventh argument would have on the
  * stack: a caller with fewer keeps something else there. So it jumps, and only
- * seccomp(SECCOMP_SET_MODE_*, flags, program), of three words, goes through C.
+ * seccomp() and prctl(), whose words are all in registers, go through C.
  */
 void *interpose_process_next_syscall __attribute__((visibility("hidden")));
 long interpose_process_first_syscall(void) __attribute__((visibility("hidden"), used));
 long interpose_process_seccomp(long number, long operation, long flags, long program)
+	__attribute__((visibility("hidden"), used));
+long interpose_process_prctl(long number, long option, long a, long b, long c, long d)
 	__attribute__((visibility("hidden"), used));
 
 __asm__(".pushsection .text\n"
@@ -263,6 +290,8 @@ __asm__(".pushsection .text\n"
 	"	.cfi_startproc\n"
 	"	cmpq $317, %rdi\n" /* SYS_seccomp */
 	"	je interpose_process_seccomp\n"
+	"	cmpq $157, %rdi\n" /* SYS_prctl */
+	"	je interpose_process_prctl\n"
 	"	movq interpose_process_next_syscall(%rip), %rax\n"
 	"	testq %rax, %rax\n"
 	"	je 1f\n"
@@ -311,23 +340,31 @@ long interpose_process_first_syscall(void)
 long interpose_process_seccomp(long number, long operation, long flags, long program)
 {
 	long (*real)(long, long, long, long);
-	struct state_header *resting = NULL;
-	bool raised = false;
+	struct giving_up g;
 	long result;
 
 	resolve_early();
 	real = (long (*)(long, long, long, long))interpose_process_next_syscall;
-	if (operation == SECCOMP_SET_MODE_STRICT)
-		resting = lifecycle_clock_going();
 	/* The other operations only ask. */
-	if (operation == SECCOMP_SET_MODE_STRICT ||
-		(operation == SECCOMP_SET_MODE_FILTER && program))
-		raised = lifecycle_seccomp_coming();
+	g = clock_and_calls_coming(operation == SECCOMP_SET_MODE_STRICT,
+		operation == SECCOMP_SET_MODE_FILTER && program);
 	result = real(number, operation, flags, program);
-	if (result < 0 && raised)
-		lifecycle_seccomp_failed();
-	if (result < 0)
-		lifecycle_clock_stays(resting);
+	conclude(&g, result < 0);
+	return result;
+}
+
+long interpose_process_prctl(long number, long option, long a, long b, long c, long d)
+{
+	struct giving_up g = { false, NULL };
+	long (*real)(long, long, long, long, long, long);
+	long result;
+
+	resolve_early();
+	real = (long (*)(long, long, long, long, long, long))interpose_process_next_syscall;
+	if (option == PR_SET_SECCOMP || option == PR_SET_TSC)
+		g = prctl_coming((int)option, (unsigned long)a, (unsigned long)b);
+	result = real(number, option, a, b, c, d);
+	conclude(&g, result < 0);
 	return result;
 }
 

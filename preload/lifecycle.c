@@ -242,10 +242,15 @@ struct state_header *lifecycle_clock_going(void)
 {
 	struct state_header *state = process_state();
 
-	if (!state || hs_load_relaxed(&process_seccomp) || !is_this_process(state))
+	if (!state)
 		return NULL;
-	writer_end_helper();
-	end(state);
+	if (!hs_load_relaxed(&process_seccomp)) { /* else no system call of ours, only silence */
+		if (!is_this_process(state))
+			return NULL;
+		log_verbose("the program gives up reading the time: profiling ends here");
+		writer_end_helper();
+		end(state);
+	}
 	hs_store_relaxed(&process_page.pass_through, 1);
 	hs_store_release(&process_page.state, NULL);
 	return state;
@@ -256,6 +261,7 @@ void lifecycle_clock_stays(struct state_header *state)
 	if (!state)
 		return;
 	hs_store_relaxed(&state->exit_ns, 0);
+	hs_thread.generation = 0; /* its slot is gone: begin anew */
 	hs_store_relaxed(&process_page.pass_through, 0);
 	hs_store_release(&process_page.state, state);
 	writer_restart_helper();

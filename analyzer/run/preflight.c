@@ -60,6 +60,8 @@ int preflight_dir(const char *dir, struct fail *f)
 	if (percent || !*last) {
 		if (end)
 			*end = '\0';
+		if (end && end > path && !stat(path, &st) && !S_ISDIR(st.st_mode))
+			return refuse(f, what, dir, ENOTDIR);
 		return access(end ? (end == path ? "/" : path) : ".", W_OK | X_OK)
 			       ? refuse(f, what, dir, errno)
 			       : 0;
@@ -70,9 +72,12 @@ int preflight_dir(const char *dir, struct fail *f)
 		return access(path, W_OK | X_OK) ? refuse(f, what, dir, errno) : 0;
 	}
 	/* Asking is not enough: /proc says yes and means no. */
-	if (mkdir(path, 0700))
-		return refuse(f, what, dir, errno);
-	rmdir(path);
+	if (!mkdir(path, 0700))
+		rmdir(path);
+	else if (errno != EEXIST || stat(path, &st) || !S_ISDIR(st.st_mode))
+		return refuse(
+			f, what, dir, errno == EEXIST ? ENOTDIR : errno); /* a dangling link */
+	/* Another run may have come in between: then it is there. */
 	return 0;
 }
 

@@ -105,6 +105,7 @@ static void set_dir(struct session *s)
 			s->dir_prefix + strlen("HEAPSPY_DIR="), s->pid);
 	else
 		snprintf(s->targets.dir, sizeof(s->targets.dir), "%s", settings.dir);
+	s->targets.environment = s->dir_prefix ? NULL : s->environment;
 }
 
 static int start(struct session *s, const struct inheritance *given, struct fail *f)

@@ -14,9 +14,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "analyzer/clock.h"
 #include "analyzer/units.h"
 
-#define SHORT_NS 1000000000ull
+#define NS_PER_S 1000000000ull
+#define SHORT_NS NS_PER_S
 
 /* The one that holds, or held, most; snapshots count before none. */
 static const struct target *choose(const struct targets *t)
@@ -155,21 +157,26 @@ static void add_next(struct strbuf *out, const struct session *s, const struct t
 	strbuf_add_text(out, ")\n");
 }
 
-static bool has_files(const char *dir)
+/* Whether there are snapshots in the run's own directory, which may be one used before. */
+static bool has_files(const struct session *s)
 {
-	uint64_t n_files = 0, bytes;
+	uint64_t ran_ns = clock_ns(CLOCK_MONOTONIC) - s->begin_ns, n_files = 0, bytes;
+	struct stat st;
 
-	if (dir[0])
-		count_files(dir, &n_files, &bytes);
+	/* A file that was made since has changed the directory. */
+	if (!s->targets.dir[0] || stat(s->targets.dir, &st) ||
+		(uint64_t)st.st_mtime * NS_PER_S + NS_PER_S < clock_ns(CLOCK_REALTIME) - ran_ns)
+		return false;
+	count_files(s->targets.dir, &n_files, &bytes);
 	return n_files != 0;
 }
 
-static void add_wrote_itself(struct strbuf *out, const char *dir)
+static void add_wrote_itself(struct strbuf *out, const struct session *s)
 {
-	strbuf_add_text(out, "it wrote its snapshots itself (--writer, --state)");
-	if (has_files(dir)) {
+	strbuf_add_text(out, "it wrote its snapshots itself");
+	if (has_files(s)) {
 		strbuf_add_text(out, "; next: heapspy diff ");
-		add_path(out, dir);
+		add_path(out, s->targets.dir);
 	}
 	strbuf_add_char(out, '\n');
 }
@@ -184,15 +191,15 @@ static void add_nothing(struct strbuf *out, const struct session *s, const struc
 	else if (s->nobody_writes)
 		strbuf_add_text(out, "no snapshot: --writer off, HEAPSPY_WRITER=off\n");
 	else if ((main && main->writes_itself) || s->state_is_private)
-		add_wrote_itself(out, s->targets.dir);
+		add_wrote_itself(out, s);
+	else if (has_files(s))
+		/* A state that could not be seen from here: no room for its file, or another
+		 * /dev/shm. */
+		add_wrote_itself(out, s);
 	else if (s->targets.n_untold)
 		strbuf_add_text(out,
 			"no snapshot: it was brief and allocated too little for a sample; "
 			"--sample 1 counts every allocation\n");
-	else if (has_files(s->targets.dir))
-		/* A state that nobody outside can see: there was no room for its file. */
-		strbuf_add_text(
-			out, "it wrote its snapshots itself: the state directory took no file\n");
 	else
 		strbuf_add_text(out,
 			"nothing was profiled: no process of it came under the library; "

@@ -95,7 +95,8 @@ static void note_figures(struct target *target, uint64_t now_ns)
 	target->self_ns = h->self_ns;
 	target->state_bytes = h->committed_bytes;
 	target->lifetime_ns = end_ns > h->start_ns ? end_ns - h->start_ns : 0;
-	target->live_bytes = h->live_bytes;
+	if (!h->wrote_end) /* what destructors freed afterwards is of no interest */
+		target->live_bytes = h->live_bytes;
 	target->peak_live_bytes = h->peak_live_bytes;
 	target->lost = 0;
 	for (i = HEAPSPY_LOSS_NO_SCRATCH; i <= HEAPSPY_LOSS_REPLACED; i++)
@@ -151,6 +152,26 @@ static void finish_earlier_images(struct targets *t, uint32_t pid, uint64_t star
 			finish(t, &t->all[i], start_ns);
 }
 
+/*
+ * Root writes where it was told to, not where a process that it started says; so
+ * does everybody for a process of another user, or with another view of the files.
+ */
+static void settle_place(struct targets *t, struct live_state *live, const struct state_header *h)
+{
+	struct settings_names names = { h->comm, h->host, h->pid };
+	bool is_followed = live_state_has_place(live);
+	struct settings settings;
+
+	if (!t->dir[0] || (is_followed && geteuid()))
+		return;
+	if (!is_followed || h->dir_is_parents || !t->environment) {
+		live_state_set_place(live, t->dir, !is_followed || h->dir_is_parents);
+		return;
+	}
+	settings_read(&settings, t->environment, names, NULL, NULL);
+	live_state_set_place(live, settings.dir, false);
+}
+
 static void adopt(struct targets *t, const char *name, struct live_state *live)
 {
 	const struct state_header *h = live_state_header(live);
@@ -161,8 +182,7 @@ static void adopt(struct targets *t, const char *name, struct live_state *live)
 	target = &t->all[t->n++];
 	memset(target, 0, sizeof(*target));
 	target->live = live;
-	if (t->dir[0] && (live_state_is_foreign(live) || !proc_shares_files(live_state_pid(live))))
-		live_state_set_place(live, t->dir);
+	settle_place(t, live, h);
 	snprintf(target->name, sizeof(target->name), "%s", name);
 	target->pid = live_state_pid(live);
 	snprintf(target->comm, sizeof(target->comm), "%s", h->comm);
@@ -178,12 +198,14 @@ static void adopt(struct targets *t, const char *name, struct live_state *live)
 }
 
 /*
- * Whether a state is that of a descendant, as far as that can be told: in a pid
- * namespace without a /proc of its own a process takes another one for itself. It
- * is left to write its snapshots alone.
+ * Whether a state is that of a descendant: anybody may write a file that names us.
+ * Of another user's files only the living can be believed.
  */
 static bool is_ours(const struct targets *t, struct live_state *live)
 {
+	if (live_state_is_foreign(live))
+		return proc_is_below(live_state_pid(live), t->own_pid) &&
+		       live_state_is_owners(live);
 	/* It may end between the looks, and has no ancestors then. */
 	return live_state_has_ended(live) || proc_is_below(live_state_pid(live), t->own_pid) ||
 	       live_state_has_ended(live);
@@ -297,9 +319,10 @@ static void attend(struct targets *t, struct target *target, uint64_t now_ns)
 	if (target->writes_itself)
 		return;
 	/* While we were silent the process may have written for itself. */
-	if (h->due_ns > target->due_ns)
+	if (h->due_ns > target->due_ns && h->due_ns <= now_ns + target->interval_ns)
 		target->due_ns = h->due_ns;
-	if (target->due_ns && now_ns >= target->due_ns) {
+	/* One that has ended and lives on, without a clock, has nothing new to tell. */
+	if (target->interval_ns && !h->exit_ns && now_ns >= target->due_ns) {
 		/* On the grid, however late this one is. */
 		target->due_ns = now_ns + target->interval_ns -
 				 (now_ns - target->start_ns) % target->interval_ns;

@@ -50,8 +50,9 @@ struct targets {
 	int dir_fd, inotify_fd;
 	uint32_t own_pid;
 	uint64_t own_start_ticks;
-	/* Where snapshots of processes that have changed their user go; "": as their states say. */
-	char dir[512];
+	char dir[512];      /* of the run, as the command itself expands it; "": not known */
+	char **environment; /* whose HEAPSPY_DIR each new program expands for itself; NULL: all use
+			       dir */
 	struct targets_unready *unready;
 	size_t n_unready, unready_capacity;
 	unsigned n_failures;

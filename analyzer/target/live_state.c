@@ -32,6 +32,9 @@ struct live_state {
 	uint64_t rss_bytes, rss_peak_bytes;
 	uint64_t rss_ns; /* when they were seen */
 	char place[STATE_PATH_BYTES];
+	bool place_is_parents;
+	dev_t exe_device; /* of the program, once seen */
+	ino_t exe_inode;  /* 0: not yet */
 };
 
 int live_state_open(uint32_t pid, struct live_state **outp, struct fail *f)
@@ -94,7 +97,7 @@ bool live_state_refresh(struct live_state *live)
  * An upgrade of the file underneath it appends " (deleted)" to the name; a
  * process in a root directory of its own names its file differently.
  */
-static bool has_another_image(const struct live_state *live)
+static bool has_another_image(struct live_state *live)
 {
 	char path[64 + STATE_PATH_BYTES], exe[STATE_PATH_BYTES];
 	const char *made_by = live->header.exe;
@@ -103,15 +106,21 @@ static bool has_another_image(const struct live_state *live)
 	ssize_t n;
 
 	snprintf(path, sizeof(path), "/proc/%u/exe", pid);
+	/* Its file may be renamed or replaced meanwhile: so a known one is recognized by number. */
+	if (!stat(path, &now) && live->exe_inode)
+		return now.st_ino != live->exe_inode || now.st_dev != live->exe_device;
 	n = readlink(path, exe, sizeof(exe) - 1);
 	if (n <= 0 || n == sizeof(exe) - 1 || !made_by[0])
 		return false;
 	exe[n] = '\0';
-	if (!strncmp(exe, made_by, strlen(made_by)) &&
-		(!exe[strlen(made_by)] || !strcmp(exe + strlen(made_by), " (deleted)")))
-		return false;
 	if (stat(path, &now))
 		return false;
+	if (!strncmp(exe, made_by, strlen(made_by)) &&
+		(!exe[strlen(made_by)] || !strcmp(exe + strlen(made_by), " (deleted)"))) {
+		live->exe_device = now.st_dev;
+		live->exe_inode = now.st_ino;
+		return false;
+	}
 	snprintf(path, sizeof(path), "/proc/%u/root%s", pid, made_by);
 	return stat(path, &then) || now.st_ino != then.st_ino || now.st_dev != then.st_dev;
 }
@@ -230,14 +239,34 @@ int live_state_read(
 	return ret;
 }
 
-void live_state_set_place(struct live_state *live, const char *dir)
+void live_state_set_place(struct live_state *live, const char *dir, bool inside)
 {
+	live->place_is_parents = inside;
 	snprintf(live->place, sizeof(live->place), "%s", dir);
 }
 
 bool live_state_is_foreign(const struct live_state *live)
 {
 	return live->source.uid != geteuid();
+}
+
+bool live_state_is_owners(struct live_state *live)
+{
+	return !live_state_has_ended(live) && proc_uid(live->source.pid) == live->source.uid;
+}
+
+bool live_state_has_place(const struct live_state *live)
+{
+	const struct state_header *h = &live->header;
+	char parent[STATE_PATH_BYTES];
+	char *slash;
+
+	/* The directory itself may not be there yet. */
+	snprintf(parent, sizeof(parent), "%s", h->dir[0] == '/' ? h->dir : h->cwd);
+	slash = h->dir[0] == '/' ? strrchr(parent, '/') : NULL;
+	if (slash)
+		slash[slash == parent] = '\0';
+	return !live_state_is_foreign(live) && proc_shares_dir(live->source.pid, parent);
 }
 
 /* A directory of another user's choosing, or of another view of the files, is not for us. */
@@ -249,11 +278,11 @@ static void choose_place(struct live_state *live)
 		memcpy(state->dir, live->place, sizeof(state->dir));
 		state->cwd[0] = '\0';
 		state->tmpdir[0] = '\0';
-		state->dir_is_parents = true;
+		state->dir_is_parents = live->place_is_parents;
 		state->next_number = 1;
 		return;
 	}
-	if (!live_state_is_foreign(live) && proc_shares_files(live->source.pid))
+	if (live_state_has_place(live))
 		return;
 	state->dir[0] = '\0';
 	state->tmpdir[0] = '\0';

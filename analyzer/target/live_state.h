@@ -60,14 +60,20 @@ int live_state_read(
 	struct live_state *live, struct snapshot **snapshotp, bool *endedp, struct fail *f);
 
 /*
- * Where its snapshots go from now on, whatever its state says: into a directory
- * of their own inside dir.
+ * Where its snapshots go from now on, whatever its state says: into dir, or with
+ * inside into a directory of their own in it.
  */
-void live_state_set_place(struct live_state *live, const char *dir);
+void live_state_set_place(struct live_state *live, const char *dir, bool inside);
+
+/* Whether what it says of places is to be followed, and means here what it means there. */
+bool live_state_has_place(const struct live_state *live);
 
 /* Whether the state belongs to another user, so that what it says of places is not to be followed.
  */
 bool live_state_is_foreign(const struct live_state *live);
+
+/* Whether its process lives and is of the user that the state belongs to. */
+bool live_state_is_owners(struct live_state *live);
 
 struct live_state_written {
 	char path[1100];

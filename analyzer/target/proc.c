@@ -155,12 +155,35 @@ uint32_t proc_living_thread(uint32_t pid)
 	return found;
 }
 
+uint32_t proc_uid(uint32_t pid)
+{
+	char text[128];
+	unsigned real, effective;
+
+	return status_field(pid, "\nUid:", text, sizeof(text)) &&
+			       sscanf(text, "%u %u", &real, &effective) == 2
+		       ? effective
+		       : UINT32_MAX;
+}
+
 uint64_t proc_rss_bytes(uint32_t pid)
 {
 	char text[64];
 
 	return status_field(pid, "\nVmRSS:", text, sizeof(text)) ? strtoull(text, NULL, 10) << 10
 								 : 0;
+}
+
+bool proc_shares_dir(uint32_t pid, const char *dir)
+{
+	struct stat ours, theirs;
+	char path[4352];
+
+	if (proc_shares_files(pid))
+		return true;
+	snprintf(path, sizeof(path), "/proc/%u/root%s", pid, dir);
+	return !stat(dir, &ours) && !stat(path, &theirs) && ours.st_ino == theirs.st_ino &&
+	       ours.st_dev == theirs.st_dev;
 }
 
 bool proc_shares_files(uint32_t pid)

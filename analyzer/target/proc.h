@@ -38,10 +38,16 @@ bool proc_is_below(uint32_t pid, uint32_t ancestor);
 /* A thread of the process that has not ended: its main thread, if that has not. */
 uint32_t proc_living_thread(uint32_t pid);
 
+/* The effective user that /proc shows for it; -1 unknown. */
+uint32_t proc_uid(uint32_t pid);
+
 /* VmRSS in bytes; 0 unknown. */
 uint64_t proc_rss_bytes(uint32_t pid);
 
 /* Whether it sees the same files as we do (mount namespace and root); true where unknown. */
 bool proc_shares_files(uint32_t pid);
+
+/* Whether at least the directory at this absolute path is the same one for it and for us. */
+bool proc_shares_dir(uint32_t pid, const char *dir);
 
 #endif

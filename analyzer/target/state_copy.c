@@ -33,10 +33,8 @@ static bool read_into(
 static bool make_room(struct state_copy *copy, const struct state_source *source,
 	const struct state_header *header)
 {
-	char last;
-
 	if (header->committed_bytes > copy->capacity) {
-		if (!state_source_read(source, header->committed_bytes - 1, &last, 1))
+		if (!state_source_holds(source, header->committed_bytes))
 			return false;
 		/* Zero pages cost nothing until they are read into. */
 		void *larger = calloc(1, header->committed_bytes);

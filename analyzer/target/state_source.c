@@ -67,6 +67,15 @@ bool state_source_write(
 	return source->fd >= 0 && pwrite(source->fd, data, bytes, (off_t)offset) == (ssize_t)bytes;
 }
 
+bool state_source_holds(const struct state_source *source, uint64_t bytes)
+{
+	struct stat st;
+
+	if (source->fd < 0)
+		return bytes <= proc_rss_bytes(source->pid);
+	return !fstat(source->fd, &st) && bytes <= (uint64_t)st.st_blocks * 512;
+}
+
 int state_source_open(struct state_source *source, int dir_fd, const char *name, bool writable,
 	struct state_header *header)
 {

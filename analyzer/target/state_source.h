@@ -40,6 +40,9 @@ int state_source_open(struct state_source *source, int dir_fd, const char *name,
 
 void state_source_close(struct state_source *source);
 
+/* Whether there is memory behind that many bytes: a header can claim anything. */
+bool state_source_holds(const struct state_source *source, uint64_t bytes);
+
 /* Whether all bytes could be read. */
 bool state_source_read(const struct state_source *source, uint64_t offset, void *out, size_t bytes);
 

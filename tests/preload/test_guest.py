@@ -88,6 +88,23 @@ def test_cancelled_threads_leave_no_lock_behind(sample, tmp_path):
     hspy.run([hspy.victim("prog_cancel"), 300], tmp_path, sample=sample, interval="10ms")
 
 
+@pytest.mark.parametrize("mode", ["preload", "run"])
+@pytest.mark.parametrize("way", ["strict", "strict raw", "tsc", "tsc raw", "tsc fork", "tsc filter", "tsc fork filter"])
+def test_no_sample_after_the_clock_is_gone(mode, way, tmp_path):
+    words, env = hspy.started(mode, [hspy.victim("prog_clock"), *way.split()], tmp_path / "run", {"sample": 1})
+    done = subprocess.run(words, env=env, timeout=30, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stdout) == (0, b"alive\n"), (done, hspy.snapshots(tmp_path / "run"))
+    if mode == "run" or "filter" not in way:
+        assert hspy.live_bytes(hspy.snapshots(tmp_path / "run")[-1], "keep_blocks") == 100000
+
+
+@pytest.mark.parametrize("way", ["strict fails", "tsc fails", "tsc raw fails", "tsc fork fails"])
+def test_profiling_goes_on_when_the_clock_stays(way, tmp_path):
+    run = hspy.run([hspy.victim("prog_clock"), *way.split()], tmp_path, sample=1)
+    assert hspy.info(run.last)["samples"] > 1100
+    assert hspy.live_bytes(run.last, "keep_blocks") == 100000
+
+
 @pytest.mark.parametrize("way", ["prctl", "syscall"])
 def test_seccomp_filter_that_kills(way, tmp_path):
     run = hspy.run([hspy.victim("prog_seccomp"), way], tmp_path, expect=42, sample=1, interval="20ms",

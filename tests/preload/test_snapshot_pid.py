@@ -272,14 +272,14 @@ def test_a_process_of_another_user(tmp_path):
 
 
 @as_root
-def test_a_process_in_another_mount_namespace(tmp_path):
+def test_a_process_in_another_mount_namespace(tmp_path, state_dir):
     if subprocess.run(["unshare", "-m", "true"], check=False, stderr=subprocess.PIPE).returncode:
         pytest.skip("no mount namespaces here")
-    script = 'mount -t tmpfs none /dev/shm && mkdir -p "$1" && mount -t tmpfs none "$1" && shift && exec "$@"'
+    script = 'mount -t tmpfs none "$2" && mount -t tmpfs none "$1" && shift 2 && exec "$@"'
     inside = tmp_path / "inside"
     inside.mkdir()
-    with Victim(hspy.victim("prog_job"), "tty", directory=inside / "run", sample=1, interval=0, state="/dev/shm",
-                prefix=["unshare", "-m", "sh", "-c", script, "sh", inside]) as victim:
+    with Victim(hspy.victim("prog_job"), "tty", directory=inside / "run", sample=1, interval=0, state=state_dir,
+                prefix=["unshare", "-m", "sh", "-c", script, "sh", inside, state_dir]) as victim:
         path = written(snapshot(victim.pid, cwd=tmp_path))
         assert path.parent == tmp_path / f"heapspy.prog_job.{victim.pid}"
         assert hspy.live_bytes(path, "keep_blocks") == 100000
