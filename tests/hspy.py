@@ -2,6 +2,7 @@
 
 Snapshots are read through the heapspy command only, so the tests know names, not bytes.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -9,6 +10,8 @@ import signal
 import socket
 import subprocess
 import time
+
+import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("HEAPSPY_BUILD", ROOT / "build"))
@@ -313,3 +316,25 @@ def sites(moment):
 
 def live_bytes(moment, function):
     return sites(moment).get(function, (0,))[0]
+
+
+@contextlib.contextmanager
+def small_tmpfs(path, size):
+    """A tmpfs of that size ("8m") at path; mounting one needs more rights than every test machine gives."""
+    path.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=1777", "tmpfs", path],
+                          stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"cannot mount a small tmpfs here: {done.stderr.strip()}")
+    yield path
+    subprocess.run(["umount", path], check=True)
+
+
+def fill(directory):
+    """Leaves no room in the file system of a directory."""
+    with open(directory / "ballast", "wb", buffering=0) as ballast:
+        try:
+            while ballast.write(bytes(4096)) == 4096:
+                pass
+        except OSError:
+            pass

@@ -8,7 +8,6 @@
  */
 #include "analyzer/run/session.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -22,7 +21,6 @@
 #include <sys/time.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "analyzer/alloc.h"
@@ -316,10 +314,8 @@ static void watch(struct session *s, int signal_fd)
 
 	for (;;) {
 		wait_for_event(s, signal_fd);
-		if (!handle_signals(s, signal_fd)) {
-			s->left_early = true;
+		if (!handle_signals(s, signal_fd))
 			return;
-		}
 		targets_discover(&s->targets);
 		targets_attend(&s->targets, clock_ns(CLOCK_MONOTONIC));
 		if (!has_ended(s))

@@ -32,7 +32,6 @@ struct session {
 	/* How it went. */
 	uint32_t pid;
 	int wait_status;       /* of the command, as wait() has it */
-	bool left_early;       /* a signal made us go while descendants lived on */
 	bool has_children;     /* adopted ones included; as reaping found it last */
 	bool was_told_to_stop; /* SIGTSTP came, and no stop or SIGCONT since */
 	uint64_t begin_ns, end_ns;

@@ -115,8 +115,6 @@ static void write_snapshot(struct targets *t, struct target *target, enum heapsp
 		return;
 	}
 	target->n_snapshots++;
-	target->file_bytes += written.bytes;
-	snprintf(target->last, sizeof(target->last), "%s", written.path);
 	snprintf(target->dir, sizeof(target->dir), "%s", written.path);
 	*strrchr(target->dir, '/') = '\0';
 }
@@ -194,6 +192,8 @@ static void adopt(struct targets *t, const char *name, struct live_state *live)
 		target->due_ns = h->start_ns + h->snapshot_interval_ns;
 	}
 	target->writes_itself = h->writer != WRITER_AUTO && h->writer != WRITER_EXTERNAL;
+	if (target->writes_itself)
+		target->due_ns = 0;
 	target->not_interposed = h->flags & HEAPSPY_INFO_NOT_INTERPOSED;
 }
 
@@ -318,11 +318,14 @@ static void attend(struct targets *t, struct target *target, uint64_t now_ns)
 	h = live_state_header(target->live);
 	if (target->writes_itself)
 		return;
-	/* While we were silent the process may have written for itself. */
-	if (h->due_ns > target->due_ns && h->due_ns <= now_ns + target->interval_ns)
-		target->due_ns = h->due_ns;
 	/* One that has ended and lives on, without a clock, has nothing new to tell. */
-	if (target->interval_ns && !h->exit_ns && now_ns >= target->due_ns) {
+	if (h->exit_ns)
+		target->due_ns = 0;
+	/* While we were silent the process may have written for itself. */
+	else if (target->due_ns && h->due_ns > target->due_ns &&
+		 h->due_ns <= now_ns + target->interval_ns)
+		target->due_ns = h->due_ns;
+	if (target->due_ns && now_ns >= target->due_ns) {
 		/* On the grid, however late this one is. */
 		target->due_ns = now_ns + target->interval_ns -
 				 (now_ns - target->start_ns) % target->interval_ns;
@@ -414,7 +417,7 @@ uint64_t targets_next_ns(const struct targets *t, uint64_t now_ns)
 			next_ns = target->attended_ns + STATE_HEARTBEAT_NS;
 		if (few && next_ns > target->memory_ns + MEMORY_NS)
 			next_ns = target->memory_ns + MEMORY_NS;
-		if (target->due_ns && target->due_ns < next_ns && !target->writes_itself)
+		if (target->due_ns && target->due_ns < next_ns)
 			next_ns = target->due_ns;
 	}
 	return next_ns;

@@ -30,9 +30,7 @@ struct target {
 	unsigned n_failures;  /* snapshots that could not be written */
 	/* For the summary. */
 	char dir[1100]; /* of its snapshots; "": none was written */
-	char last[1100];
 	unsigned n_snapshots;
-	uint64_t file_bytes;
 	uint64_t samples, lost, self_ns, lifetime_ns, state_bytes;
 	uint64_t live_bytes, peak_live_bytes; /* estimates */
 };

@@ -1,10 +1,10 @@
 /*
  * prog_clock.c - gives up reading the time, and allocates on: a sample that asks for it dies.
  *
- *     prog_clock strict|tsc [raw] [filter] [fork] [fails]
+ *     prog_clock strict|tsc [raw] [filter] [fork] [fails] [linger]
  *
  * raw: by syscall(); filter: under a seccomp filter that allows all; fork: a child allocates;
- * fails: the call is made wrongly first, and nothing may change by that.
+ * fails: the call is made wrongly instead, and nothing may change by that; linger: sleeps a while.
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -83,6 +83,8 @@ int main(int argc, char **argv)
 		}
 		REQUIRE(wait(&status) > 0);
 	}
+	if (given(argc, argv, "linger"))
+		sleep_s(1);
 	REQUIRE(write(1, status ? "dead\n" : "alive\n", status ? 5 : 6));
 	if (strict && !given(argc, argv, "fails"))
 		syscall(SYS_exit, 0);

@@ -98,6 +98,17 @@ def test_no_sample_after_the_clock_is_gone(mode, way, tmp_path):
         assert hspy.live_bytes(hspy.snapshots(tmp_path / "run")[-1], "keep_blocks") == 100000
 
 
+def test_run_rests_beside_a_program_without_a_clock(tmp_path):
+    """What there was to tell is told: no snapshot every 100 ms, and no waiting in circles for one."""
+    words, env = hspy.started("run", [hspy.victim("prog_clock"), "tsc", "linger"], tmp_path / "run",
+                              {"sample": 1, "interval": "100ms"})
+    child = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0 and len(hspy.snapshots(tmp_path / "run")) <= 2
+    assert usage.ru_utime + usage.ru_stime < 0.5
+
+
 @pytest.mark.parametrize("way", ["strict fails", "tsc fails", "tsc raw fails", "tsc fork fails"])
 def test_profiling_goes_on_when_the_clock_stays(way, tmp_path):
     run = hspy.run([hspy.victim("prog_clock"), *way.split()], tmp_path, sample=1)

@@ -868,27 +868,12 @@ def test_missing_directories_above_are_made(tmp_path):
 
 @pytest.fixture
 def small_tmpfs(tmp_path):
-    path = tmp_path / "small"
-    path.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=1777", "tmpfs", path],
-                          stderr=subprocess.PIPE, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"cannot mount a small tmpfs here: {done.stderr.strip()}")
-    yield path
-    subprocess.run(["umount", path], check=True)
-
-
-def fill(directory):
-    with open(directory / "ballast", "wb", buffering=0) as ballast:
-        try:
-            while ballast.write(bytes(4096)) == 4096:
-                pass
-        except OSError:
-            pass
+    with hspy.small_tmpfs(tmp_path / "small", "1m") as path:
+        yield path
 
 
 def test_a_full_disk_is_one_line(small_tmpfs, state_dir):
-    fill(small_tmpfs)
+    hspy.fill(small_tmpfs)
     done = run(hspy.victim("prog_basic"), 1000, 7, 0.3, sample=1, interval="50ms", dir=small_tmpfs / "run")
     assert (done.returncode, done.stdout) == (7, '{"live": 1000000}\n')
     lines = lines_of_heapspy(done.stderr)
@@ -898,7 +883,7 @@ def test_a_full_disk_is_one_line(small_tmpfs, state_dir):
 
 def test_a_full_state_directory(small_tmpfs, tmp_path):
     """The program profiles itself in private memory, and the summary knows."""
-    fill(small_tmpfs)
+    hspy.fill(small_tmpfs)
     done = run(hspy.victim("prog_basic"), sample=1, state=small_tmpfs, dir=tmp_path / "run")
     assert done.returncode == 7 and hspy.live_bytes(hspy.snapshots(tmp_path / "run")[-1], "keep_blocks") == 1000000
     assert "wrote its snapshots itself" in done.stderr, done.stderr

@@ -17,24 +17,8 @@ BAD_VALUES = {
 
 @pytest.fixture
 def small_tmpfs(tmp_path):
-    """A tmpfs of 8 MB; mounting one needs more rights than every test machine gives."""
-    path = tmp_path / "small"
-    path.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,mode=1777", "tmpfs", path],
-                          stderr=subprocess.PIPE, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"cannot mount a small tmpfs here: {done.stderr.strip()}")
-    yield path
-    subprocess.run(["umount", path], check=True)
-
-
-def fill(directory):
-    with open(directory / "ballast", "wb", buffering=0) as ballast:
-        try:
-            while ballast.write(bytes(4096)) == 4096:
-                pass
-        except OSError:
-            pass
+    with hspy.small_tmpfs(tmp_path / "small", "8m") as path:
+        yield path
 
 
 def leftovers(directory):
@@ -87,7 +71,7 @@ def test_directory_that_is_a_file(tmp_path):
 
 
 def test_full_disk(small_tmpfs):
-    fill(small_tmpfs)
+    hspy.fill(small_tmpfs)
     run = hspy.run([hspy.victim("prog_basic"), 1000, 7, 0.5], small_tmpfs / "run", expect=7,
                    interval="50ms", sample=1)
     expect_unchanged(run)
@@ -107,7 +91,7 @@ def test_disk_that_fills_up_on_the_way(small_tmpfs):
 
 def test_disk_that_is_full_for_a_while(small_tmpfs):
     """Snapshots go on once there is room again."""
-    fill(small_tmpfs)
+    hspy.fill(small_tmpfs)
     with hspy.Server([hspy.victim("prog_basic"), 1000, 7, 30], small_tmpfs / "run",
                      log=small_tmpfs.parent / "log", settings={"interval": "50ms"}) as server:
         time.sleep(0.5)
@@ -119,7 +103,7 @@ def test_disk_that_is_full_for_a_while(small_tmpfs):
 def test_state_in_a_small_tmpfs(full, small_tmpfs, tmp_path):
     """A page that cannot be backed must be refused when asked for, not fault when written."""
     if full:
-        fill(small_tmpfs)
+        hspy.fill(small_tmpfs)
     run = hspy.run([hspy.victim("prog_exact"), 4, 50000], tmp_path / "run", state=small_tmpfs, sample=1,
                    state_max="1GiB")
     assert "by_malloc" in run.truth
