@@ -9,12 +9,15 @@
 
 /* A branch can go backwards: this ends a loop. The longest real ones take about 20. */
 #define STEPS_MAX 256
+/* Each may be a system call, on a foreign stack. Real ones take one or two. */
+#define LOADS_MAX 16
 
 struct machine {
 	const struct cfi_expr_context *context;
 	struct cfi_cursor cursor;
 	const uint8_t *start;
 	unsigned depth;
+	unsigned n_loads;
 };
 
 static void push(struct machine *machine, uint64_t value)
@@ -68,7 +71,7 @@ static void deref(struct machine *machine, unsigned n_bytes)
 {
 	uint64_t address = pop(machine), value = 0;
 
-	if (machine->cursor.bad || n_bytes < 1 || n_bytes > 8 ||
+	if (machine->cursor.bad || n_bytes < 1 || n_bytes > 8 || machine->n_loads++ == LOADS_MAX ||
 		!machine->context->load(machine->context->memory, address, &value)) {
 		machine->cursor.bad = true;
 		return;

@@ -21,7 +21,7 @@ struct cfi_expr_context {
 /*
  * Evaluates the expression [p, end). first: pushed before it runs (the CFA, for
  * rules of registers); NULL for none. False: an operation unknown, a stack that
- * overflows or runs dry, memory that load() refuses, or too many steps.
+ * overflows or runs dry, memory that load() refuses, or too many steps or loads.
  * No allocation, no lock; reads only [p, end) and what load() grants.
  */
 bool cfi_expr_run(const struct cfi_expr_context *context, const uint8_t *p, const uint8_t *end,

@@ -73,7 +73,8 @@ struct cfi_rules {
 	uint8_t cfa_register;
 	uint8_t reserved;
 	int32_t value[CFI_N_REGISTERS];
-	int32_t cfa_value; /* bytes added to the register, or an expression's offset */
+	int32_t cfa_offset; /* bytes added to the register */
+	int32_t cfa_block;  /* of CFI_CFA_EXPR: as the value of an expression rule */
 };
 
 #define CFI_REMEMBERED_MAX 6
@@ -86,7 +87,9 @@ struct cfi_work {
 };
 
 /*
- * Finds the entry of pc by the binary search table of section->hdr.
+ * Finds the entry of pc by the binary search table of section->hdr; where the
+ * linker could not make one, among the first 16384 entries of the .eh_frame that
+ * the header leads to.
  * exact_start: only an entry that begins at pc itself counts.
  * False: no entry, or bytes that make no sense.
  */
@@ -110,7 +113,7 @@ bool cfi_table_extent(const uint8_t *start, size_t limit_bytes, const uint8_t **
 
 /*
  * Runs the frame program up to pc, which fde must cover; the rules are left in
- * work->now. False: an instruction unknown or out of range.
+ * work->now. False: an instruction unknown or out of range, or more than 65536.
  */
 bool cfi_rules_at(const struct cfi_section *section, const struct cfi_fde *fde, uintptr_t pc,
 	struct cfi_work *work);

@@ -189,12 +189,12 @@ static struct cfi_section section_of(const struct dl_find_object *loaded)
 		(const uint8_t *)hdr };
 }
 
-static bool find_table(uintptr_t pc, struct cfi_object *object)
+bool cfi_objects_next_table(uintptr_t pc, uint32_t *fromp, struct cfi_section *sectionp)
 {
 	/* Relaxed: a table published after this look is one registered during the walk. */
 	uint32_t n_used = hs_load_relaxed(&tables_used);
 
-	for (uint32_t i = 0; i < n_used; i++) {
+	for (uint32_t i = *fromp; i < n_used; i++) {
 		struct table *table = &tables[i];
 		/* Acquire: pairs with the release of a valid state in cfi_objects_add_table(). */
 		uint32_t state = hs_load_acquire(&table->state);
@@ -213,9 +213,9 @@ static bool find_table(uintptr_t pc, struct cfi_object *object)
 		end = hs_load_acquire(&table->end);
 		if (hs_load_relaxed(&table->state) != state)
 			continue;
-		object->section =
+		*sectionp =
 			(struct cfi_section){ (const uint8_t *)start, (const uint8_t *)end, NULL };
-		object->registered = true;
+		*fromp = i + 1;
 		return true;
 	}
 	return false;
@@ -223,6 +223,8 @@ static bool find_table(uintptr_t pc, struct cfi_object *object)
 
 bool cfi_objects_find(uintptr_t pc, struct cfi_object *object)
 {
+	uint32_t first = 0;
+
 	object->own = cfi_objects_is_own(pc);
 	object->registered = false;
 	object->loaded.dlfo_link_map = NULL;
@@ -235,7 +237,8 @@ bool cfi_objects_find(uintptr_t pc, struct cfi_object *object)
 		object->section = section_of(&object->loaded);
 		return true;
 	}
-	return find_table(pc, object);
+	object->registered = cfi_objects_next_table(pc, &first, &object->section);
+	return object->registered;
 }
 
 /* Does a call instruction of exactly n bytes begin at p? (Intel SDM, volume 2, "CALL".) */
@@ -297,7 +300,7 @@ bool cfi_objects_add_table(const void *eh_frame)
 
 		if ((state != 0 && !(state & 1)) || !hs_cas_acq_rel(&table->claimed, &free_slot, 1))
 			continue;
-		/* Release: pairs with the acquire loads of find_table(), see there. */
+		/* Release: pairs with the acquire loads of cfi_objects_next_table(), see there. */
 		state = hs_load_relaxed(&table->state);
 		hs_store_release(&table->start, (uintptr_t)eh_frame);
 		hs_store_release(&table->end, (uintptr_t)end);
@@ -306,7 +309,7 @@ bool cfi_objects_add_table(const void *eh_frame)
 		n_used = hs_load_relaxed(&tables_used);
 		while (n_used < i + 1 && !hs_cas_relaxed(&tables_used, &n_used, i + 1))
 			;
-		/* Release: pairs with the acquire of state in find_table(). */
+		/* Release: pairs with the acquire of state in cfi_objects_next_table(). */
 		hs_store_release(&table->state, (state | 1) + 1);
 		return true;
 	}

@@ -40,11 +40,19 @@ static inline bool cfi_objects_is_own(uintptr_t pc)
 }
 
 /*
- * Finds the object that covers pc. False: code outside all objects and tables.
+ * Finds the object that covers pc; outside all loaded ones the first table that
+ * may. False: code outside all objects and tables.
  * Signal-safe. An object must not be unloaded during the call: one of its
  * frames on the calling stack keeps a correct program from doing that.
  */
 bool cfi_objects_find(uintptr_t pc, struct cfi_object *object);
+
+/*
+ * The next registered table whose first and last function pc is between, from index
+ * *fromp on (0 at first), which is moved behind it. Tables may be interleaved, and
+ * may be for code inside a loaded object. False: no more. Signal-safe.
+ */
+bool cfi_objects_next_table(uintptr_t pc, uint32_t *fromp, struct cfi_section *sectionp);
 
 /*
  * Is pc in executable memory of a loaded object, right after a call

@@ -112,10 +112,14 @@ static bool is_plt(
 /* A signal frame as the kernel and glibc make it. */
 static bool is_signal(const struct cfi_section *section, const struct cfi_rules *rules)
 {
-	int64_t sp, bp, pc;
+	int64_t sp, bp, pc, own_sp = ROW_SIGNAL_SP;
 
-	return rules->cfa_kind == CFI_CFA_EXPR &&
-	       is_breg(section, rules->cfa_value, CFI_RSP, true, &sp) &&
+	/* glibc says of rsp what it says of the CFA. */
+	if (rules->kind[CFI_RSP] != CFI_SAME &&
+		!register_is_breg(section, rules, CFI_RSP, CFI_RSP, &own_sp))
+		return false;
+	return own_sp == ROW_SIGNAL_SP && rules->cfa_kind == CFI_CFA_EXPR &&
+	       is_breg(section, rules->cfa_block, CFI_RSP, true, &sp) &&
 	       register_is_breg(section, rules, CFI_RBP, CFI_RSP, &bp) &&
 	       register_is_breg(section, rules, CFI_RIP, CFI_RSP, &pc) && sp == ROW_SIGNAL_SP &&
 	       bp == ROW_SIGNAL_BP && pc == ROW_SIGNAL_PC;
@@ -138,20 +142,20 @@ static uint64_t compile_rules(const struct cfi_section *section, const struct cf
 		return ROW_SLOW;
 
 	if (rules->cfa_kind == CFI_CFA_EXPR) {
-		if (is_breg(section, rules->cfa_value, CFI_RBP, true, &cfa_bytes)) {
+		if (is_breg(section, rules->cfa_block, CFI_RBP, true, &cfa_bytes)) {
 			/* gcc's function that realigns its stack. */
 			if (!register_is_breg(section, rules, CFI_RBP, CFI_RBP, &bp_bytes))
 				return ROW_SLOW;
 			return make_row(ROW_REALIGN, cfa_bytes, bp_bytes);
 		}
-		if (!is_plt(section, rules->cfa_value, pc, &cfa_bytes))
+		if (!is_plt(section, rules->cfa_block, pc, &cfa_bytes))
 			return ROW_SLOW;
 	} else {
 		if (rules->cfa_register == CFI_RBP)
 			kind = ROW_RBP;
 		else if (rules->cfa_register != CFI_RSP)
 			return ROW_SLOW;
-		cfa_bytes = rules->cfa_value;
+		cfa_bytes = rules->cfa_offset;
 	}
 
 	if (rules->kind[CFI_RBP] == CFI_OFFSET) {
@@ -164,11 +168,18 @@ static uint64_t compile_rules(const struct cfi_section *section, const struct cf
 	return make_row(kind, cfa_bytes, bp_bytes);
 }
 
-static bool find_fde(
-	const struct cfi_object *object, uintptr_t pc, bool exact_start, struct cfi_fde *fde)
+/* Looks in the object's own tables, then in registered ones; object->section is where it was. */
+static bool find_fde(struct cfi_object *object, uintptr_t pc, bool exact_start, struct cfi_fde *fde)
 {
-	return object->registered ? cfi_fde_scan(&object->section, pc, exact_start, fde)
-				  : cfi_fde_find(&object->section, pc, exact_start, fde);
+	uint32_t from = 0;
+
+	if (!object->registered && cfi_fde_find(&object->section, pc, exact_start, fde))
+		return true;
+	while (cfi_objects_next_table(pc, &from, &object->section)) {
+		if (cfi_fde_scan(&object->section, pc, exact_start, fde))
+			return true;
+	}
+	return false;
 }
 
 HS_COLD enum row_kind cfi_rows_rules(uint64_t frame, struct cfi_work *work,
@@ -192,14 +203,22 @@ HS_COLD enum row_kind cfi_rows_rules(uint64_t frame, struct cfi_work *work,
 	found = find_fde(&object, look_at, false, &fde);
 	if (!found && !exact) {
 		/*
-		 * No call precedes the first byte of a function: that return
-		 * address was put there, by makecontext() for one, to begin a stack.
+		 * The first byte of a function, and no call in front of it: that return
+		 * address was put there, by makecontext() for one, to begin a stack. After
+		 * a call it is that of a function that ends with one.
 		 */
+		bool in_object;
+
+		if (cfi_objects_after_call(pc, &in_object))
+			return ROW_NO_CFI;
 		look_at = pc;
 		found = find_fde(&object, pc, true, &fde);
 		if (found && !fde.signal_frame)
 			return ROW_END;
 	}
+	/* Between registered functions there is anything. */
+	if (!found && object.registered)
+		return ROW_OUTSIDE;
 	if (!found || !cfi_rules_at(&object.section, &fde, look_at, work))
 		return ROW_NO_CFI;
 	*sectionp = object.section;

@@ -154,16 +154,17 @@ static inline struct row_entry *row_set(uint64_t pc)
 }
 
 /*
- * The row of a frame word with module 0: a return address, or an exact pc.
- * generation: cfi_rows_generation() at the start of the walk. work: for a miss.
- * Cost of a hit: two loads of one cache line, a multiplication, a branch.
+ * The row of a frame word with module 0: a return address, or an exact pc; 0, which
+ * is no frame's row, when there is none yet. Calls nothing, so that a loop around
+ * it has all registers.
+ * Cost: two loads of one cache line, a multiplication, a branch.
  *
  * Relaxed loads: an entry's two words prove each other, and nothing else is
  * reached through them.
  */
-static inline uint64_t cfi_rows_find(uint64_t frame, uint32_t generation, struct cfi_work *work)
+static inline uint64_t cfi_rows_peek(uint64_t frame, uint32_t generation)
 {
-	uint64_t key = row_key(frame, generation), mix = row_key_mix(key);
+	uint64_t mix = row_key_mix(row_key(frame, generation));
 	struct row_entry *set = row_set(frame);
 	uint64_t row;
 
@@ -173,7 +174,18 @@ static inline uint64_t cfi_rows_find(uint64_t frame, uint32_t generation, struct
 	row = hs_load_relaxed(&set[1].row);
 	if (HS_LIKELY((hs_load_relaxed(&set[1].mixed) ^ row) == mix))
 		return row;
-	return cfi_rows_compile(frame, key, work);
+	return 0;
+}
+
+/*
+ * The same, and the row is made if there is none.
+ * generation: cfi_rows_generation() at the start of the walk. work: for a miss.
+ */
+static inline uint64_t cfi_rows_find(uint64_t frame, uint32_t generation, struct cfi_work *work)
+{
+	uint64_t row = cfi_rows_peek(frame, generation);
+
+	return HS_LIKELY(row) ? row : cfi_rows_compile(frame, row_key(frame, generation), work);
 }
 
 /*

@@ -6,8 +6,10 @@
 #define HS_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 /* The rare half of a hook: out of line, in its own text section. */
-#define HS_COLD   __attribute__((cold, noinline))
-#define HS_EXPORT __attribute__((visibility("default")))
+#define HS_COLD    __attribute__((cold, noinline))
+/* What a sample runs through: out of line too, but fast, and side by side in the text. */
+#define HS_SAMPLED __attribute__((hot, noinline))
+#define HS_EXPORT  __attribute__((visibility("default")))
 
 /* One word reachable by %fs offset: no __tls_get_addr, which may allocate. */
 #define HS_TLS __thread __attribute__((tls_model("initial-exec")))

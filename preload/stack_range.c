@@ -91,7 +91,7 @@ static bool check_down_to(struct stack_known *known, uintptr_t sp)
 	return true;
 }
 
-void stack_range_open(struct stack_range *range, struct stack_known *known, uintptr_t lo)
+HS_SAMPLED void stack_range_open(struct stack_range *range, struct stack_known *known, uintptr_t lo)
 {
 	uintptr_t top = own_top();
 

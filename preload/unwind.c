@@ -45,6 +45,7 @@ struct walk {
 	struct unwind_scratch *scratch;
 	struct stack_range range;
 	uint32_t generation;
+	enum unwind_mode mode;
 	unsigned depth_max;
 	unsigned n, r, hi;
 	unsigned n_foreign; /* frames before this one cannot be remembered */
@@ -100,17 +101,20 @@ static enum step step_by_row(struct walk *walk, uint64_t row, struct position *a
 	default:
 		return STEP_STUCK;
 	}
-	if (cfa <= sp || !stack_range_load(range, cfa - 8, &pc))
+	/* From a foreign stack back to the thread's own, perhaps; that is rare. */
+	if (cfa <= sp)
+		return range->foreign ? STEP_SLOW : STEP_STUCK;
+	if (!stack_range_load(range, cfa - 8, &pc))
 		return STEP_STUCK;
 	*at = (struct position){ pc, cfa, bp, 0 };
 	stack_range_raise(range, cfa);
 	return STEP_DONE;
 }
 
-static inline bool by_frame_pointer(uint64_t row)
+static inline bool by_frame_pointer(const struct walk *walk, uint64_t row)
 {
 	return row_kind(row) == ROW_NO_CFI || row_kind(row) == ROW_OUTSIDE ||
-	       (mode == UNWIND_FP && row_kind(row) != ROW_END);
+	       (walk->mode == UNWIND_FP && row_kind(row) != ROW_END);
 }
 
 /* Goes to the caller by the frame pointer. */
@@ -118,7 +122,7 @@ static HS_COLD bool step_by_guess(struct walk *walk, uint64_t row, struct positi
 {
 	enum guess_trust trust = GUESS_OBJECT;
 
-	if (mode == UNWIND_FP)
+	if (walk->mode == UNWIND_FP)
 		trust = GUESS_PLAIN;
 	else if (row_kind(row) == ROW_OUTSIDE)
 		trust = GUESS_OUTSIDE;
@@ -167,19 +171,20 @@ static inline __attribute__((always_inline)) bool step_common(
 	return true;
 }
 
-/* Leaves the frames of libheapspy.so itself behind. */
+/*
+ * Leaves the frames of libheapspy.so itself behind. All of its code that calls
+ * anything keeps frame pointers (preload/meson.build).
+ */
 static enum step skip_own(struct walk *walk, struct position *at)
 {
 	for (unsigned i = 0; i < OWN_FRAMES_MAX && cfi_objects_is_own(at->pc); i++) {
-		uint64_t row =
-			cfi_rows_find(at->pc | at->exact, walk->generation, &walk->scratch->work);
-		uintptr_t bp_slot;
-		enum step step = STEP_DONE;
+		uint64_t pc, bp;
 
-		if (!step_common(&walk->range, row, at, &bp_slot))
-			step = step_by_row(walk, row, at);
-		if (step != STEP_DONE)
-			return step;
+		if (!stack_range_load(&walk->range, at->bp, &bp) ||
+			!stack_range_load(&walk->range, at->bp + 8, &pc))
+			return STEP_STUCK;
+		*at = (struct position){ .pc = pc, .sp = at->bp + 16, .bp = bp };
+		stack_range_raise(&walk->range, at->sp);
 	}
 	return cfi_objects_is_own(at->pc) ? STEP_STUCK : STEP_DONE;
 }
@@ -190,45 +195,108 @@ static inline bool may_meet(const struct walk *walk)
 	return walk->r < walk->hi && walk->range.hi == walk->scratch->last_top;
 }
 
+/* Is this remembered frame one of the same pc, sp and rbp? top: of the stack. */
+static inline bool is_same_frame(
+	const struct unwind_scratch *scratch, unsigned r, uintptr_t top, const struct position *at)
+{
+	return scratch->states[r].sp_below == (uint32_t)(top - at->sp) &&
+	       scratch->states[r].bp == at->bp &&
+	       ((scratch->words[r] ^ (at->pc | at->exact)) & ~WORD_MODULE_MASK) == 0;
+}
+
+/* The first remembered frame from r on that is not below `at`. */
+static inline unsigned pass_by(const struct walk *walk, unsigned r, const struct position *at)
+{
+	const uint32_t sp_below = walk->range.hi - at->sp;
+
+	while (r < walk->hi && walk->scratch->states[r].sp_below > sp_below)
+		r++;
+	return r;
+}
+
 /*
  * Walks on while step_common() can, and stops at whatever is anything else, at
- * a pc that is exact, and where a remembered frame may be met. This loop is the
- * time of a fresh walk, so it keeps all it can in registers.
+ * a pc that is exact, and at a remembered frame. This loop is the time of a
+ * fresh walk, so it keeps all it can in registers. Slot n is free to be written
+ * when n < limit.
+ *
+ * Not each remembered frame is looked for: after one that was not met, the next
+ * one, then the second, the fourth. Stacks that have met stay together, so a
+ * meeting is only noticed later; stacks that have nothing in common are not
+ * held up at each step.
  */
-static inline void walk_common(struct walk *walk, struct position *atp)
+static HS_SAMPLED void walk_common(struct walk *walk, struct position *atp)
 {
 	struct unwind_scratch *scratch = walk->scratch;
-	const struct stack_range range = walk->range;
-	const bool can_meet = may_meet(walk);
-	const uintptr_t meet_sp =
-		can_meet ? range.hi - scratch->states[walk->r].sp_below : UINTPTR_MAX;
-	const unsigned limit = can_meet && walk->r < walk->depth_max ? walk->r : walk->depth_max;
+	const uintptr_t lo = walk->range.lo, hi = walk->range.hi, span = walk->range.span;
 	const uint32_t generation = walk->generation;
-	struct position at = *atp;
-	unsigned n = walk->n;
+	const bool can_meet = may_meet(walk);
+	uint64_t *word = &scratch->words[walk->n], *limit = word;
+	struct unwind_state *state = &scratch->states[walk->n];
+	uintptr_t pc = atp->pc, sp = atp->sp, meet_sp = 0; /* of remembered frame r */
+	uint64_t bp = atp->bp;
+	unsigned n, r = walk->r, stride = 1;
 
-	if (at.exact || range.foreign)
+	if (atp->exact || walk->range.foreign)
 		return;
-	while (n < limit && at.sp < meet_sp &&
-		at.pc - UNWIND_PC_MIN < UNWIND_PC_MAX - UNWIND_PC_MIN) {
-		uint64_t row = cfi_rows_find(at.pc, generation, &scratch->work);
-		struct position here = at;
-		uintptr_t bp_slot;
+	while (pc - UNWIND_PC_MIN < UNWIND_PC_MAX - UNWIND_PC_MIN) {
+		uint64_t row, row_bp = bp;
+		int64_t bp_bytes;
+		uintptr_t cfa, slot;
 
-		if (!step_common(&range, row, &at, &bp_slot))
+		if (HS_UNLIKELY(word >= limit || sp >= meet_sp)) {
+			struct position here = { .pc = pc, .sp = sp, .bp = bp };
+
+			n = word - scratch->words;
+			if (n == walk->depth_max)
+				break;
+			limit = &scratch->words[walk->depth_max];
+			meet_sp = UINTPTR_MAX;
+			if (can_meet && (r = pass_by(walk, r, &here)) < walk->hi) {
+				if (is_same_frame(scratch, r, hi, &here))
+					break;
+				r = r + stride < walk->hi ? r + stride : walk->hi - 1;
+				stride *= 2;
+				if (r > n) {
+					limit = &scratch->words[r < walk->depth_max
+									? r
+									: walk->depth_max];
+					meet_sp = hi - scratch->states[r].sp_below;
+				}
+			}
+		}
+		row = cfi_rows_peek(pc, generation);
+		if (HS_LIKELY(row_kind(row) == ROW_RSP))
+			cfa = sp + row_cfa_bytes(row);
+		else if (row_kind(row) == ROW_RBP)
+			cfa = bp + row_cfa_bytes(row);
+		else
 			break;
-		scratch->words[n] = HEAPSPY_FRAME_MAKE(here.pc, row_module(row), 0);
-		scratch->states[n].sp_below = range.hi - here.sp;
-		scratch->states[n].bp_below = bp_slot ? (uint32_t)(range.hi - bp_slot) : 0;
-		scratch->states[n].bp = here.bp;
-		n++;
+		if (cfa <= sp || cfa - 8 - lo >= span)
+			break;
+		*word = HEAPSPY_FRAME_MAKE(pc, row_module(row), 0);
+		state->sp_below = hi - sp;
+		state->bp_below = 0;
+		state->bp = bp;
+		bp_bytes = row_bp_bytes(row);
+		if (bp_bytes != 0) {
+			slot = cfa + bp_bytes;
+			if (slot < sp || slot - lo >= span)
+				break;
+			state->bp_below = hi - slot;
+			row_bp = stack_range_word(slot);
+		}
+		pc = stack_range_word(cfa - 8);
+		sp = cfa;
+		bp = row_bp;
+		word++;
+		state++;
 	}
-	walk->n = n;
-	if (walk->r < n)
-		walk->r = n;
-	if (at.sp != atp->sp)
-		stack_range_raise(&walk->range, at.sp);
-	*atp = at;
+	walk->n = n = word - scratch->words;
+	walk->r = r < n ? n : r;
+	if (sp != atp->sp)
+		stack_range_raise(&walk->range, sp);
+	*atp = (struct position){ .pc = pc, .sp = sp, .bp = bp };
 }
 
 /*
@@ -242,27 +310,40 @@ static inline void walk_common(struct walk *walk, struct position *atp)
 static inline unsigned unchanged_until(const struct walk *walk, unsigned r)
 {
 	const struct unwind_scratch *scratch = walk->scratch;
+	const struct unwind_state *state = &scratch->states[r];
+	const struct unwind_state *last = &scratch->states[walk->hi - 1];
+	const uint64_t *word = &scratch->words[r];
 	const uintptr_t top = walk->range.hi;
 
-	for (; r + 1 < walk->hi; r++) {
-		const struct unwind_state *state = &scratch->states[r];
+	for (; state < last; state++) {
+		const uint32_t bp_below = state->bp_below;
 
-		if (state->bp_below == UNWIND_STEP_ANEW)
+		if (bp_below != 0 && (bp_below == UNWIND_STEP_ANEW ||
+					     stack_range_word(top - bp_below) != state[1].bp))
 			break;
-		if (stack_range_word(top - state[1].sp_below - 8) !=
-			HEAPSPY_FRAME_PC(scratch->words[r + 1]))
-			break;
-		if (state->bp_below != 0 && stack_range_word(top - state->bp_below) != state[1].bp)
+		word++;
+		if (stack_range_word(top - 8 - state[1].sp_below) != HEAPSPY_FRAME_PC(*word))
 			break;
 	}
-	return r;
+	return state - scratch->states;
 }
 
-/* Moves `n` frames between slots; overlap is allowed. */
-static void move_slots(struct unwind_scratch *scratch, unsigned to, unsigned from, unsigned n)
+/* Moves `n` frames from a slot to a higher one; overlap is allowed, as below. No call: mostly few.
+ */
+static void move_slots_up(struct unwind_scratch *scratch, unsigned to, unsigned from, unsigned n)
 {
-	memmove(&scratch->words[to], &scratch->words[from], n * sizeof(scratch->words[0]));
-	memmove(&scratch->states[to], &scratch->states[from], n * sizeof(scratch->states[0]));
+	while (n-- > 0) {
+		scratch->words[to + n] = scratch->words[from + n];
+		scratch->states[to + n] = scratch->states[from + n];
+	}
+}
+
+static void move_slots_down(struct unwind_scratch *scratch, unsigned to, unsigned from, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		scratch->words[to + i] = scratch->words[from + i];
+		scratch->states[to + i] = scratch->states[from + i];
+	}
 }
 
 /*
@@ -274,8 +355,7 @@ static unsigned finish(struct walk *walk, unsigned r, unsigned hi, bool ended)
 	struct unwind_scratch *scratch = walk->scratch;
 	unsigned start = r - walk->n, n_frames = hi - start;
 
-	if (walk->n != 0)
-		move_slots(scratch, start, 0, walk->n);
+	move_slots_up(scratch, start, 0, walk->n);
 	scratch->frames = &scratch->words[start];
 	scratch->last_lo = start + walk->n_foreign;
 	scratch->last_hi = hi;
@@ -297,15 +377,10 @@ static unsigned finish(struct walk *walk, unsigned r, unsigned hi, bool ended)
 static bool meet(struct walk *walk, struct position *at)
 {
 	struct unwind_scratch *scratch = walk->scratch;
-	const uint32_t sp_below = walk->range.hi - at->sp;
-	unsigned r = walk->r, until;
+	unsigned r = pass_by(walk, walk->r, at), until;
 
-	while (r < walk->hi && scratch->states[r].sp_below > sp_below)
-		r++;
 	walk->r = r;
-	if (r >= walk->hi || scratch->states[r].sp_below != sp_below ||
-		scratch->states[r].bp != at->bp ||
-		((scratch->words[r] ^ (at->pc | at->exact)) & ~WORD_MODULE_MASK) != 0)
+	if (r >= walk->hi || !is_same_frame(scratch, r, walk->range.hi, at))
 		return false;
 	until = unchanged_until(walk, r);
 	if (until + 1 == walk->hi && scratch->last_ended)
@@ -314,7 +389,7 @@ static bool meet(struct walk *walk, struct position *at)
 		until = r + walk->depth_max - walk->n;
 	if (until == r)
 		return false;
-	move_slots(scratch, walk->n, r, until - r);
+	move_slots_down(scratch, walk->n, r, until - r);
 	walk->n += until - r;
 	walk->r = until;
 	*at = (struct position){
@@ -393,7 +468,7 @@ static bool walk_fast(struct walk *walk, unsigned *n_framesp)
 	while (step == STEP_DONE) {
 		uint64_t row;
 
-		if (mode == UNWIND_CFI)
+		if (walk->mode == UNWIND_CFI)
 			walk_common(walk, &at);
 		if (at.pc < UNWIND_PC_MIN || at.pc >= UNWIND_PC_MAX) {
 			step = at.pc == 0 ? STEP_END : STEP_STUCK;
@@ -409,7 +484,7 @@ static bool walk_fast(struct walk *walk, unsigned *n_framesp)
 		}
 		row = cfi_rows_find(at.pc | at.exact, walk->generation, &scratch->work);
 		record(walk, row, &at);
-		if (by_frame_pointer(row))
+		if (by_frame_pointer(walk, row))
 			step = step_by_guess(walk, row, &at) ? STEP_DONE : STEP_STUCK;
 		else if (!step_recorded(walk, row, &at))
 			step = step_by_row(walk, row, &at);
@@ -423,19 +498,22 @@ static bool walk_fast(struct walk *walk, unsigned *n_framesp)
 	return true;
 }
 
-static __attribute__((noinline)) unsigned walk_from_registers(struct unwind_scratch *scratch,
-	unsigned depth_max, bool slow, uint32_t *flagsp, unsigned *approx_fromp)
+HS_SAMPLED unsigned unwind_walk(struct unwind_scratch *scratch, enum unwind_mode how, bool slow,
+	unsigned depth_max, uint32_t *flagsp, unsigned *approx_fromp)
 {
 	struct walk walk = {
 		.scratch = scratch,
+		.mode = how,
 		.depth_max = depth_max < UNWIND_DEPTH_MAX ? depth_max : UNWIND_DEPTH_MAX,
 	};
 	unsigned n_frames = 0;
 
 	scratch->frames = scratch->words;
-	if (mode == UNWIND_OFF) {
+	if (how == UNWIND_OFF) {
 		walk.flags = HEAPSPY_STACK_TRUNCATED;
-	} else if (slow || !walk_fast(&walk, &n_frames)) {
+	} else if (slow || !walk_fast(&walk, &n_frames) ||
+		   walk.generation != cfi_rows_generation()) {
+		/* Also when the walk met code where other code was, whose rows it may have used. */
 		scratch->frames = scratch->words;
 		scratch->last_valid = false;
 		walk.flags = 0;
@@ -463,9 +541,19 @@ static HS_COLD unsigned walk_with_reference(struct unwind_scratch *scratch, unsi
 		unwind_reference_capture(
 			scratch, registers, depth_max, flagsp, approx_fromp, &n_frames))
 		return n_frames;
-	n_frames = walk_from_registers(scratch, depth_max, false, flagsp, approx_fromp);
-	if (unwind_reference_mode == UNWIND_COMPARE)
-		unwind_reference_compare(scratch, registers, depth_max, n_frames);
+	n_frames = unwind_walk(scratch, mode, false, depth_max, flagsp, approx_fromp);
+	if (unwind_reference_mode == UNWIND_COMPARE) {
+		const struct unwind_own own = {
+			.scratch = scratch,
+			.registers = registers,
+			.stack = { "own", scratch->frames, n_frames },
+			.depth_max = depth_max,
+			.approx_from = *approx_fromp,
+			.flags = *flagsp,
+		};
+
+		unwind_reference_compare(&own);
+	}
 	return n_frames;
 }
 
@@ -473,14 +561,14 @@ static HS_COLD unsigned walk_with_reference(struct unwind_scratch *scratch, unsi
  * Not inlined, and not left by a jump into what it calls: the frame that the
  * registers describe has to be there during the walk.
  */
-__attribute__((noinline)) unsigned unwind_capture(struct unwind_scratch *scratch,
-	unsigned depth_max, uint32_t *flagsp, unsigned *approx_fromp)
+HS_SAMPLED unsigned unwind_capture(struct unwind_scratch *scratch, unsigned depth_max,
+	uint32_t *flagsp, unsigned *approx_fromp)
 {
 	unsigned n_frames;
 
 	unwind_registers_read(scratch->registers);
 	if (HS_LIKELY(hs_load_acquire(&unwind_reference_mode) == UNWIND_OFF))
-		n_frames = walk_from_registers(scratch, depth_max, false, flagsp, approx_fromp);
+		n_frames = unwind_walk(scratch, mode, false, depth_max, flagsp, approx_fromp);
 	else
 		n_frames = walk_with_reference(scratch, depth_max, flagsp, approx_fromp);
 	__asm__ volatile("" : "+r"(n_frames));
@@ -493,7 +581,7 @@ __attribute__((noinline)) unsigned unwind_capture_slow(struct unwind_scratch *sc
 	unsigned n_frames;
 
 	unwind_registers_read(scratch->registers);
-	n_frames = walk_from_registers(scratch, depth_max, true, flagsp, approx_fromp);
+	n_frames = unwind_walk(scratch, mode, true, depth_max, flagsp, approx_fromp);
 	__asm__ volatile("" : "+r"(n_frames));
 	return n_frames;
 }

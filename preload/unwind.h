@@ -28,7 +28,7 @@ enum unwind_mode {
 	UNWIND_CFI,
 	UNWIND_FP,        /* by frame pointers alone, from the first frame on */
 	UNWIND_LIBUNWIND, /* by libunwind, once unwind_reference_load() has had it */
-	UNWIND_COMPARE,   /* as UNWIND_CFI, and each stack compared with libunwind's */
+	UNWIND_COMPARE,   /* as UNWIND_CFI, and each stack compared with libunwind's and libgcc's */
 };
 
 /* Space for one walk at the limit, and beside it some of the stack before. */
@@ -106,5 +106,14 @@ unsigned unwind_capture(struct unwind_scratch *scratch, unsigned depth_max, uint
  */
 unsigned unwind_capture_slow(struct unwind_scratch *scratch, unsigned depth_max, uint32_t *flagsp,
 	unsigned *approx_fromp);
+
+/*
+ * What these two are made of: a walk from scratch->registers, which it may
+ * change, by UNWIND_CFI or UNWIND_FP; slow: as unwind_capture_slow(). The function
+ * that the registers are of must be running. Nothing else of heapspy needs it
+ * but unwind_reference.c, which walks one stack in each way.
+ */
+unsigned unwind_walk(struct unwind_scratch *scratch, enum unwind_mode how, bool slow,
+	unsigned depth_max, uint32_t *flagsp, unsigned *approx_fromp);
 
 #endif

@@ -25,7 +25,8 @@ enum guess_trust {
  * rbp is aligned, not below sp and less than 1 MiB above it, and the return
  * address is 0 (the end) or plausible: right after a call instruction of a
  * loaded object; or outside all objects, within 1 GiB of the frame's own pc if
- * that is outside too, or of a pc that unwind_guess_learn() was given. There
+ * that is outside too, or of a pc that unwind_guess_learn() was given, or with a
+ * chain of frame pointers behind it that leads back to a call in an object. There
  * the bytes before it prove nothing: interpreters return to where no call is.
  *
  * False: not believed, or not readable; the frame is left as it was.

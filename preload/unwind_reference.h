@@ -1,14 +1,18 @@
 /*
- * unwind_reference.h - stacks by libunwind: instead of our own
- * (HEAPSPY_UNWIND=libunwind), or beside them to be compared (=compare).
+ * unwind_reference.h - stacks by libunwind instead of our own
+ * (HEAPSPY_UNWIND=libunwind), or by it and libgcc beside our own, to be compared
+ * (=compare).
  *
- * For diagnosis, at a price: some ten microseconds a stack, the dynamic linker's
+ * For diagnosis, at a price: tens of microseconds a stack, the dynamic linker's
  * lock in the middle of the program's malloc, and two descriptors of a pipe that
  * libunwind keeps (under high numbers), makes anew when the program has closed
  * them, and would read and write if the program opened something else under
- * their numbers. Stacks that it must not or cannot walk are left to our own walk,
- * and counted: where little stack is left, on stacks that are not the thread's
- * own, while another thread is at it, under a system call filter.
+ * their numbers. A child that is forked in the middle of a walk finds libunwind's
+ * lock taken for ever, and libgcc's if there are registered tables.
+ *
+ * Stacks that it must not or cannot walk are left to our own walk, and counted:
+ * where little stack is left, on stacks that are not the thread's own, while
+ * another thread is at it, under a system call filter, inside libgcc.
  */
 #ifndef HEAPSPY_UNWIND_REFERENCE_H
 #define HEAPSPY_UNWIND_REFERENCE_H
@@ -16,8 +20,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "preload/unwind.h"
+#include "preload/unwind_compare.h"
 
-/* UNWIND_LIBUNWIND or _COMPARE once libunwind is there, else UNWIND_OFF. For unwind.c. */
+/* UNWIND_LIBUNWIND or _COMPARE once the others are there, else UNWIND_OFF. For unwind.c. */
 extern enum unwind_mode unwind_reference_mode __attribute__((visibility("hidden")));
 
 /*
@@ -38,12 +43,23 @@ void unwind_reference_load(enum unwind_mode wanted);
 bool unwind_reference_capture(struct unwind_scratch *scratch, const uint64_t *registers,
 	unsigned depth_max, uint32_t *flagsp, unsigned *approx_fromp, unsigned *n_framesp);
 
-/* Walks it too, and books how the two agree. n_frames: of our own walk, in scratch->frames. */
-void unwind_reference_compare(struct unwind_scratch *scratch, const uint64_t *registers,
-	unsigned depth_max, unsigned n_frames);
+/* A stack as our own walk has found it. */
+struct unwind_own {
+	struct unwind_scratch *scratch;
+	const uint64_t *registers;  /* at the start, of a function that is running */
+	struct unwind_column stack; /* in scratch->frames */
+	unsigned depth_max, approx_from;
+	uint32_t flags;
+};
 
 /*
- * At the end of the process: what has been counted in it, as one line on stderr.
+ * Walks it again: by libunwind and libgcc, without what the walk before left
+ * behind, slowly, by frame pointers; and books how they agree.
+ */
+void unwind_reference_compare(const struct unwind_own *own);
+
+/*
+ * At the end of the process: what has been counted in it, as lines on stderr.
  * Of a comparison always, if there was a stack; of UNWIND_LIBUNWIND when
  * HEAPSPY_VERBOSE is set; otherwise nothing.
  */

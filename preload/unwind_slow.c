@@ -29,8 +29,8 @@ static bool find_cfa(const struct cfi_expr_context *context, const struct cfi_se
 	const struct cfi_rules *rules, uint64_t *cfap)
 {
 	if (rules->cfa_kind == CFI_CFA_EXPR)
-		return evaluate(context, section, rules->cfa_value, NULL, cfap);
-	*cfap = context->registers[rules->cfa_register] + (int64_t)rules->cfa_value;
+		return evaluate(context, section, rules->cfa_block, NULL, cfap);
+	*cfap = context->registers[rules->cfa_register] + (int64_t)rules->cfa_offset;
 	return true;
 }
 
@@ -64,6 +64,26 @@ static bool find_register(const struct cfi_expr_context *context, const struct c
 	return false;
 }
 
+/*
+ * Can the caller's sp be this? A rule may name any address. On the thread's own
+ * stack it is above the present one and not behind the end. To a foreign one the
+ * program may have changed from its own, wherever that is; from then on the walk is there.
+ */
+static bool is_callers_sp(struct unwind_scratch *scratch, struct stack_range *range, uint64_t sp)
+{
+	struct stack_range own;
+
+	if (!range->foreign)
+		return sp > scratch->registers[CFI_RSP] && sp <= range->hi;
+	if (sp > scratch->registers[CFI_RSP])
+		return true;
+	stack_range_open(&own, &scratch->stack, sp);
+	if (own.foreign)
+		return false;
+	*range = own;
+	return true;
+}
+
 /* Replaces the registers by the caller's. False: a rule cannot be followed. */
 static bool apply_rules(struct unwind_scratch *scratch, const struct cfi_section *section,
 	struct stack_range *range, bool signal_frame)
@@ -79,8 +99,6 @@ static bool apply_rules(struct unwind_scratch *scratch, const struct cfi_section
 
 	if (rules->kind[CFI_RIP] == CFI_SAME || !find_cfa(&context, section, rules, &cfa))
 		return false;
-	if (!signal_frame && cfa <= scratch->registers[CFI_RSP])
-		return false;
 	for (unsigned reg = 0; reg < CFI_N_REGISTERS; reg++) {
 		if (find_register(&context, section, rules, cfa, reg, &caller[reg]))
 			continue;
@@ -89,6 +107,8 @@ static bool apply_rules(struct unwind_scratch *scratch, const struct cfi_section
 		/* Lost, which matters only if a frame further up needs it. */
 		caller[reg] = 0;
 	}
+	if (!signal_frame && !is_callers_sp(scratch, range, caller[CFI_RSP]))
+		return false;
 	for (unsigned reg = 0; reg < CFI_N_REGISTERS; reg++)
 		scratch->registers[reg] = caller[reg];
 	return true;

@@ -1,6 +1,8 @@
-"""HEAPSPY_UNWIND=libunwind and =compare: the system's libunwind in place of our unwinder, and beside it.
+"""HEAPSPY_UNWIND=libunwind and =compare: the system's libunwind in place of our unwinder, and it and libgcc beside
+it. And =fp, which is compared with our own.
 
-In compare mode each process says at its end how many stacks both have walked and how they agree.
+In compare mode each process says at its end how many stacks all have walked and how they agree. Here are some
+thousands of stacks; tests/stress/stacks.py compares millions.
 """
 import os
 import re
@@ -9,23 +11,23 @@ import subprocess
 
 import hspy
 import pytest
+import unwinders
 
 OBJECT = hspy.LIBRARY.with_name("libheapspy-libunwind.so")
-REPORT = re.compile(r"heapspy: unwinders: (\d+) stacks compared: (\d+) equal, (\d+) equal up to code without "
-                    r"frame information, (\d+) own longer, (\d+) libunwind longer, (\d+) different; "
-                    r"(\d+) not compared\n")
-FIELDS = ("compared", "equal", "guessed", "own_longer", "libunwind_longer", "different", "left_out")
-
-
-def reports(run):
-    """The figures of each process that spoke, in the order of their ends."""
-    return [dict(zip(FIELDS, map(int, found))) for found in REPORT.findall(run.stderr)]
 
 
 def check_all_equal(report, at_least):
     assert report["compared"] >= at_least, report
-    assert report["equal"] == report["compared"], report
-    assert report["equal"] + sum(report[name] for name in FIELDS[2:6]) == report["compared"], report
+    assert report["equal"] == report["equal_libunwind"] == report["equal_libgcc"] == report["compared"], report
+    check_own_ways(report)
+
+
+def check_own_ways(report):
+    """Reuse and rows yield what a fresh walk and the slow one do; and all is counted."""
+    assert sum(report[name] for name in unwinders.CLASSES) == report["compared"], report
+    assert report["reuse_differs"] == report["slow_differs"] == 0, report
+    assert sum(report[f"fp_{name}"] for name in ("equal", "shorter", "different")) == report["again"], report
+    assert report["compared"] <= report["again"] <= report["compared"] + report["left_out"], report
 
 
 PYTHON = """
@@ -75,7 +77,7 @@ def test_python(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONMALLOC", "malloc")
     run = hspy.run(["/usr/bin/python3", "-I", "-c", PYTHON], tmp_path, unwind="compare", sample="4KiB", interval=0)
     assert run.stdout.startswith("[(")
-    (report,) = reports(run)
+    (report,) = unwinders.reports(run.stderr)
     check_all_equal(report, 3000)
     # While one thread is at it the others wait for a moment, then go on without.
     assert report["left_out"] < report["compared"], report
@@ -86,7 +88,7 @@ def test_cxx_compiler(tmp_path):
     run = hspy.run(["g++", "-fsyntax-only", tmp_path / "a.cc"], tmp_path / "out",
                    unwind="compare", sample="16KiB", interval=0)
     # The compiler itself, which cc1plus is, and the driver that starts it.
-    driver, compiler = sorted(reports(run), key=lambda report: report["compared"])
+    driver, compiler = sorted(unwinders.reports(run.stderr), key=lambda report: report["compared"])
     check_all_equal(driver, 1)
     check_all_equal(compiler, 3000)
     assert compiler["left_out"] == 0
@@ -96,7 +98,7 @@ def test_cxx_compiler(tmp_path):
 def test_sqlite(tmp_path):
     run = hspy.run(["sqlite3", "-batch", ":memory:", SQL], tmp_path, unwind="compare", sample=512, interval=0)
     assert "12586269025" not in run.stderr and "7778742049" in run.stdout
-    (report,) = reports(run)
+    (report,) = unwinders.reports(run.stderr)
     check_all_equal(report, 3000)
     assert report["left_out"] == 0
 
@@ -106,7 +108,7 @@ def test_libraries_at_the_same_address(tmp_path):
     run = hspy.run([hspy.victim("prog_reload"), hspy.victim("lib_frame_a.so"), hspy.victim("lib_frame_b.so"), 200],
                    tmp_path, unwind="compare", sample=1)
     assert run.truth["same_address"] > 100
-    (report,) = reports(run)
+    (report,) = unwinders.reports(run.stderr)
     check_all_equal(report, 400)
 
 
@@ -118,7 +120,7 @@ def test_forked_child_counts_its_own_stacks(tmp_path):
               "if not child: os._exit(0)\n"
               "os.waitpid(child, 0)\n")
     run = hspy.run(["/usr/bin/python3", "-I", "-c", script], tmp_path, unwind="compare", sample=1)
-    child, parent = reports(run)
+    child, parent = unwinders.reports(run.stderr)
     check_all_equal(child, 50)
     check_all_equal(parent, 5000)
     assert child["compared"] < 4000
@@ -130,8 +132,10 @@ def test_stacks_with_little_room_are_left_to_our_own_walk(tmp_path):
         run = hspy.run([hspy.victim("prog_small_stack")], tmp_path / mode, unwind=mode, sample=1)
         assert hspy.live_bytes(run.last, "keep_small") == run.truth["keep_small"]
         if mode == "compare":
-            (report,) = reports(run)
+            (report,) = unwinders.reports(run.stderr)
             assert report["left_out"] > 15000 and report["compared"] == report["equal"], report
+            check_own_ways(report)
+            assert report["again"] > 15000
 
 
 @pytest.mark.parametrize("mode", ["compare", "libunwind"])
@@ -174,6 +178,69 @@ def test_exceptions_stay_with_libgcc(mode, victim, tmp_path, monkeypatch):
     assert ("libstdc++.so.6", "libgcc_s.so.1", "_Unwind_RaiseException") in bound
     to_libunwind = {who for who, to, _ in bound if to.startswith("libunwind")}
     assert OBJECT.name in to_libunwind and to_libunwind <= {OBJECT.name, "libunwind.so.8"}
+
+
+def test_libgcc_is_the_real_one(tmp_path, monkeypatch):
+    """libunwind exports _Unwind_Backtrace too, and a program linked with it has that one first."""
+    (tmp_path / "a.c").write_text("#include <stdlib.h>\nvoid *kept[500];\n"
+                                  "int main(void) { for (int i = 0; i < 500; i++) kept[i] = malloc(99); }\n",
+                                  encoding="ascii")
+    subprocess.run(["gcc", tmp_path / "a.c", "-o", tmp_path / "a", "-Wl,--no-as-needed", "-lunwind"], check=True)
+    monkeypatch.setenv("LD_DEBUG", "bindings")
+    monkeypatch.setenv("LD_DEBUG_OUTPUT", str(tmp_path / "bindings"))
+    run = hspy.run([tmp_path / "a"], tmp_path / "out", unwind="compare", sample=1)
+    monkeypatch.delenv("LD_DEBUG")
+    (report,) = unwinders.reports(run.stderr)
+    check_all_equal(report, 500)
+    (path,) = tmp_path.glob("bindings.*")
+    to = re.findall(r"binding file \S+ \[0\] to (\S+) \[0\]: normal symbol `_Unwind_Backtrace'",
+                    path.read_text(encoding="utf-8"))
+    assert [os.path.basename(name) for name in to] == ["libgcc_s.so.1"]
+
+
+CHAIN = """
+#include <stdlib.h>
+void *volatile kept[400];
+static volatile int n;
+#define NEXT(name, next) __attribute__((noinline)) void name(void) { next(); n++; }
+__attribute__((noinline)) void keep(void) { char room[100 + n % 3 * 16]; kept[n % 400] = malloc(sizeof(room)); }
+NEXT(third, keep)
+NEXT(second, third)
+NEXT(first, second)
+int main(void)
+{
+	while (n < 1200)
+		first();
+}
+"""
+
+
+@pytest.mark.parametrize("option", ["-fno-omit-frame-pointer", "-fomit-frame-pointer"])
+def test_frame_pointers(option, tmp_path):
+    """Right where the program keeps them; marked as approximate where they are all there is."""
+    (tmp_path / "chain.c").write_text(CHAIN, encoding="ascii")
+    subprocess.run(["gcc", "-g", "-O2", option, tmp_path / "chain.c", "-o", tmp_path / "chain"], check=True)
+    run = hspy.run([tmp_path / "chain"], tmp_path / "out", unwind="fp", sample=1)
+    row = hspy.by_function(hspy.top(run.last, "-n0"))["keep"]
+    names = {tuple(frame.get("function") for frame in stack["frames"][:5]) for stack in row["stacks"]}
+    if option == "-fno-omit-frame-pointer":
+        assert names == {("keep", "third", "second", "first", "main")}
+    stacks = hspy.dump(run.last)["stacks"]
+    assert len(stacks) > 0
+    for stack in stacks:
+        assert "approx" in stack["flags"] or stack["n_frames"] <= 1, stack
+    run = hspy.run([tmp_path / "chain"], tmp_path / "compared", unwind="compare", sample=1)
+    (report,) = unwinders.reports(run.stderr)
+    check_all_equal(report, 400)
+    # Up to main's caller, and that is not ours.
+    assert (report["fp_shorter"] > 390) or option != "-fno-omit-frame-pointer", report
+
+
+def test_frame_pointers_where_there_are_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONMALLOC", "malloc")
+    run = hspy.run(["/usr/bin/python3", "-I", "-c", PYTHON], tmp_path, unwind="fp", sample="1KiB", interval=0)
+    assert run.stdout.startswith("[(")
+    assert all("approx" in stack["flags"] for stack in hspy.dump(run.last)["stacks"] if stack["n_frames"] > 1)
 
 
 @pytest.mark.parametrize("victim", ["prog_exact", "prog_exact_cxx"])

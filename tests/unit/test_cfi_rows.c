@@ -130,13 +130,13 @@ static void test_rules_follow_the_pc(void)
 
 	CHECK(rules_at(&section, 0, &work));
 	CHECK(work.now.cfa_kind == CFI_CFA_REGISTER && work.now.cfa_register == CFI_RSP);
-	CHECK(work.now.cfa_value == 8 && work.now.kind[CFI_RBP] == CFI_SAME);
+	CHECK(work.now.cfa_offset == 8 && work.now.kind[CFI_RBP] == CFI_SAME);
 	CHECK(work.now.kind[CFI_RIP] == CFI_OFFSET && work.now.value[CFI_RIP] == -8);
 	CHECK(rules_at(&section, 1, &work));
-	CHECK(work.now.cfa_value == 16 && work.now.kind[CFI_RBP] == CFI_OFFSET);
+	CHECK(work.now.cfa_offset == 16 && work.now.kind[CFI_RBP] == CFI_OFFSET);
 	CHECK(work.now.value[CFI_RBP] == -16 && work.now.cfa_register == CFI_RSP);
 	CHECK(rules_at(&section, 4, &work));
-	CHECK(work.now.cfa_register == CFI_RBP && work.now.cfa_value == 16);
+	CHECK(work.now.cfa_register == CFI_RBP && work.now.cfa_offset == 16);
 	CHECK(rules_at(&section, 0x103, &work) && work.now.cfa_register == CFI_RBP);
 	CHECK(rules_at(&section, 0x104, &work));
 	CHECK(work.now.cfa_register == CFI_RSP && work.now.kind[CFI_RBP] == CFI_SAME);
@@ -152,9 +152,9 @@ static void test_remember_and_restore(void)
 	struct cfi_section section =
 		make_table(&table, false, PROGRAM(0x0a, 0x0e, 64, 0x83, 3, 0x41, 0x0b));
 
-	CHECK(rules_at(&section, 0, &work) && work.now.cfa_value == 64);
+	CHECK(rules_at(&section, 0, &work) && work.now.cfa_offset == 64);
 	CHECK(work.now.kind[CFI_RBX] == CFI_OFFSET && work.now.value[CFI_RBX] == -24);
-	CHECK(rules_at(&section, 1, &work) && work.now.cfa_value == 8);
+	CHECK(rules_at(&section, 1, &work) && work.now.cfa_offset == 8);
 	CHECK(work.now.kind[CFI_RBX] == CFI_SAME);
 	/* More than there is room for, and more restored than remembered. */
 	section =
@@ -183,7 +183,7 @@ static void test_other_rules(void)
 	CHECK(cfi_block(&section, work.now.value[CFI_R14], &p, &end));
 	CHECK(end - p == 2 && p[0] == 0x77 && p[1] == 8);
 	CHECK(work.now.cfa_kind == CFI_CFA_EXPR);
-	CHECK(cfi_block(&section, work.now.cfa_value, &p, &end) && end - p == 3);
+	CHECK(cfi_block(&section, work.now.cfa_block, &p, &end) && end - p == 3);
 	/* Unknown instruction; operand cut off; offset beyond 32 bits. */
 	section = make_table(&table, false, PROGRAM(0x3f));
 	CHECK(!rules_at(&section, 0, &work));
@@ -192,6 +192,78 @@ static void test_other_rules(void)
 	section = make_table(
 		&table, false, PROGRAM(0x0e, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f));
 	CHECK(!rules_at(&section, 0, &work));
+}
+
+/* What a register and an offset mean beside an expression: as in libgcc. */
+static void test_cfa_after_expression(void)
+{
+	struct cfi_work work;
+	struct table table;
+	const uint8_t *p, *end;
+	/* CFA rsp+48, then an expression, then an offset of 64; +1: by rbp; +2: by rsp at 80. */
+	struct cfi_section section = make_table(&table, false,
+		PROGRAM(0x0e, 48, 0x0f, 2, 0x77, 8, 0x0e, 64, 0x41, 0x0d, 6, 0x41, 0x0c, 7, 80));
+
+	CHECK(rules_at(&section, 0, &work) && work.now.cfa_kind == CFI_CFA_EXPR);
+	CHECK(cfi_block(&section, work.now.cfa_block, &p, &end) && end - p == 2 && p[0] == 0x77);
+	CHECK(rules_at(&section, 1, &work) && work.now.cfa_kind == CFI_CFA_REGISTER);
+	CHECK(work.now.cfa_register == CFI_RBP && work.now.cfa_offset == 64);
+	CHECK(rules_at(&section, 2, &work) && work.now.cfa_register == CFI_RSP);
+	CHECK(work.now.cfa_offset == 80);
+}
+
+/* A program is run for a bounded time. */
+static void test_long_programs(void)
+{
+	enum { N_MAX = 70000 };
+	static uint8_t program[N_MAX];
+	static const uint8_t initial[] = { 0x0c, 7, 8, 0x90, 1 };
+	struct cfi_section section = { program, program + N_MAX, NULL };
+	struct cfi_fde fde = { .pc_start = 1,
+		.pc_end = 2,
+		.program = program,
+		.program_end = program + 65536,
+		.cie_program = initial,
+		.cie_program_end = initial + sizeof(initial),
+		.code_align = 1,
+		.data_align = -8 };
+	struct cfi_work work;
+
+	CHECK(cfi_rules_at(&section, &fde, 1, &work) && work.now.cfa_offset == 8);
+	fde.program_end++;
+	CHECK(!cfi_rules_at(&section, &fde, 1, &work));
+}
+
+/* Headers of the form that linkers write when they cannot make a search table. */
+static void test_header_without_table(void)
+{
+	struct {
+		uint8_t header[4];
+		int32_t frames; /* from itself */
+		uint8_t bytes[sizeof(((struct table *)NULL)->bytes)];
+	} object = { { 1, 0x1b, 0xff, 0xff }, 4, { 0 } };
+	struct table table;
+	struct cfi_section section, frames;
+	struct cfi_fde fde;
+
+	frames = make_table(&table, false, PROGRAM(0x0e, 32));
+	memcpy(object.bytes, frames.lo, frames.hi - frames.lo);
+	section.lo = section.hdr = object.header;
+	section.hi = object.bytes + (frames.hi - frames.lo);
+	CHECK(cfi_fde_find(&section, PC_START + 5, false, &fde) && fde.pc_start == PC_START);
+	CHECK(!cfi_fde_find(&section, PC_START + 5, true, &fde));
+	CHECK(!cfi_fde_find(&section, PC_START + PC_BYTES, false, &fde));
+	/* No pointer; one that leads out of the section, on either side; one of an unknown form. */
+	object.header[1] = 0xff;
+	CHECK(!cfi_fde_find(&section, PC_START + 5, false, &fde));
+	object.header[1] = 0x1b;
+	object.frames = section.hi - section.lo - 4;
+	CHECK(!cfi_fde_find(&section, PC_START + 5, false, &fde));
+	object.frames = -5;
+	CHECK(!cfi_fde_find(&section, PC_START + 5, false, &fde));
+	object.frames = 4;
+	object.header[1] = 0x3b;
+	CHECK(!cfi_fde_find(&section, PC_START + 5, false, &fde));
 }
 
 static void test_table_extent_and_exact_start(void)
@@ -275,6 +347,11 @@ static void test_expressions(void)
 	CHECK(VALUE(0xff) == fails && VALUE(0x06) == fails && VALUE(0x30, 0x1b) == fails);
 	CHECK(VALUE(0x8f, 0) == fails && VALUE(0x08) == fails && VALUE(0x15, 9) == fails);
 	CHECK(VALUE(0x0e, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x09, 0xff, 0x1b) == fails);
+	/* Sixteen loads, and one more: a counter, and a word loaded in each round. */
+	CHECK(VALUE(0x3f, 0x0a, 0, 0x50, 0x06, 0x13, 0x31, 0x1c, 0x12, 0x30, 0x2a, 0x28, 0xf3,
+		      0xff) == ~0ull);
+	CHECK(VALUE(0x40, 0x0a, 0, 0x50, 0x06, 0x13, 0x31, 0x1c, 0x12, 0x30, 0x2a, 0x28, 0xf3,
+		      0xff) == fails);
 }
 
 /* This program's own tables, found as for any object. */
@@ -646,6 +723,9 @@ int main(void)
 	TAP_RUN(test_rules_follow_the_pc);
 	TAP_RUN(test_remember_and_restore);
 	TAP_RUN(test_other_rules);
+	TAP_RUN(test_cfa_after_expression);
+	TAP_RUN(test_long_programs);
+	TAP_RUN(test_header_without_table);
 	TAP_RUN(test_table_extent_and_exact_start);
 	TAP_RUN(test_expressions);
 	TAP_RUN(test_own_tables);
