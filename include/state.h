@@ -22,7 +22,7 @@
 #include "heapspy/snapshot.h"
 
 #define STATE_MAGIC      0x6574617473797073ull
-#define STATE_VERSION    4
+#define STATE_VERSION    5
 #define STATE_ALIGN      16 /* of every record: an id is offset / STATE_ALIGN */
 #define STATE_CHUNKS_MAX 96
 #define STATE_PATH_BYTES 512
@@ -87,7 +87,7 @@ struct state_header {
 	char cwd[STATE_PATH_BYTES];
 	char tmpdir[STATE_PATH_BYTES / 2];
 
-	/* Any thread of the process, atomically. */
+	/* Any thread of the process, atomically. First what is read at each sample. */
 	uint32_t flags; /* HEAPSPY_INFO_*, what holds for the whole process */
 	uint32_t level; /* R = interval_bytes << level; only rises */
 	uint32_t thinning_lock;
@@ -99,13 +99,17 @@ struct state_header {
 	uint32_t n_modules;
 	uint32_t n_thread_slots;
 	uint64_t thread_free; /* version << 32 | slot + 1: stack of free slots */
-	uint64_t bytes_seen;
+
+	/* Written at each sample: a cache line that threads pass on, with nothing else in it. */
+	__attribute__((aligned(64))) uint64_t bytes_seen;
 	uint64_t samples;
 	uint64_t deaths;
 	uint64_t live_samples;
 	uint64_t live_bytes; /* sum of the weights of the live samples */
 	uint64_t peak_live_bytes;
-	uint64_t peak_ns; /* when that was, CLOCK_MONOTONIC */
+	uint64_t peak_ns;     /* when that was, CLOCK_MONOTONIC */
+	uint64_t tick_second; /* last second that has its tick; claimed by CAS */
+
 	uint64_t n_stacks;
 	uint64_t self_ns;
 	uint64_t losses[HEAPSPY_N_LOSSES];
@@ -114,7 +118,6 @@ struct state_header {
 	uint32_t writer_lock; /* try-lock */
 	uint32_t next_number; /* of the next snapshot file; holder of writer_lock */
 	uint64_t due_ns;      /* CLOCK_MONOTONIC of the next one on time; 0 none */
-	uint64_t tick_second; /* last second that has its tick; claimed by CAS */
 	struct state_lease lease;
 	uint64_t exit_ns;   /* CLOCK_MONOTONIC of its end, since which all stands still; 0 */
 	uint32_t wrote_end; /* the process has written its last snapshot itself */
@@ -127,10 +130,10 @@ struct state_header {
  * Live samples: buckets of eight. A key is the address and its marks; the
  * home bucket follows from the filter index of the address alone, so that
  * addresses sharing a bit of the filter meet in one probe sequence.
- * key 0: free. Whoever sets STATE_KEY_BUSY owns the slot until it clears it.
+ * key 0: free. Whoever sets STATE_KEY_RESERVED or STATE_KEY_BUSY owns the slot until it clears it.
  */
 #define STATE_BUCKET_SLOTS   8
-#define STATE_KEY_RESERVED   (1ull << 63) /* being filled: nobody else looks inside */
+#define STATE_KEY_RESERVED   (1ull << 63) /* being filled: nobody else looks at the value */
 #define STATE_KEY_BUSY       (1ull << 62) /* being removed, or re-weighed by thinning */
 #define STATE_KEY_DEAD       (1ull << 61) /* freed while busy: the owner finishes the death */
 #define STATE_KEY_ADDRESS(k) ((k)&0xffffffffffffull)

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include "preload/atomics.h"
 #include "preload/clock.h"
+#include "preload/compiler.h"
 #include "preload/rawsys.h"
 
 static int (*libc_clock_gettime)(clockid_t, struct timespec *);
@@ -18,7 +19,7 @@ void clock_init(void)
 	dlclose(libc);
 }
 
-uint64_t clock_ns(clockid_t clock)
+HS_SAMPLED uint64_t clock_ns(clockid_t clock)
 {
 	int (*get)(clockid_t, struct timespec *) = hs_load_acquire(&libc_clock_gettime);
 	struct timespec t = { 0, 0 };

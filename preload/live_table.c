@@ -55,9 +55,12 @@ static bool insert_into(
 		for (i = 0; i < STATE_BUCKET_SLOTS; i++) {
 			uint64_t key = hs_load_relaxed(&bucket->key[i]);
 
-			if (key || !hs_cas_acq_rel(&bucket->key[i], &key, STATE_KEY_RESERVED))
+			/* With the address from the start: see filter.h, why that is right. */
+			if (key || !hs_cas_acq_rel(
+					   &bucket->key[i], &key, address | STATE_KEY_RESERVED))
 				continue;
 			bucket->value[i] = *value;
+			filter_add((void *)address);
 			/* Pairs with the acquires of remove, thin and readers. */
 			hs_store_release(&bucket->key[i], address);
 			hs_add_relaxed(&s->count, 1);
@@ -75,7 +78,7 @@ static bool has_room(struct state_live_segment *s)
 	return hs_load_relaxed(&s->count) < s->n_buckets * STATE_BUCKET_SLOTS / 4 * 3;
 }
 
-enum live_insert live_table_insert(
+HS_SAMPLED enum live_insert live_table_insert(
 	struct state_header *state, uint64_t address, const struct state_live_value *value)
 {
 	unsigned attempt;
@@ -153,20 +156,25 @@ static bool remove_from(struct state_live_segment *s, uint64_t address,
 	return false;
 }
 
-bool live_table_remove(
+HS_SAMPLED bool live_table_remove(
 	struct state_header *state, uint64_t address, struct state_live_value *valuep)
 {
 	uint32_t i = state_n_chunks(state);
 	struct state_live_segment *s;
 	bool found = false;
 
-	while (!found && (s = state_chunk_before(state, STATE_CHUNK_LIVE, &i)))
-		if (remove_from(s, address, valuep, &found))
-			return true;
+	while (!found && (s = state_chunk_before(state, STATE_CHUNK_LIVE, &i))) {
+		if (!remove_from(s, address, valuep, &found))
+			continue;
+		/* With every block sampled the bits would only flicker. */
+		if (state->interval_bytes > 1)
+			filter_remove(state, (void *)address, live_table_has_index);
+		return true;
+	}
 	return false;
 }
 
-bool live_table_has_index(struct state_header *state, uint32_t index)
+HS_SAMPLED bool live_table_has_index(struct state_header *state, uint32_t index)
 {
 	uint32_t c = state_n_chunks(state);
 	struct state_live_segment *s;

@@ -6,8 +6,10 @@
  * tombstones: a bucket that ever passed a sample on to its neighbour says so
  * for good, and a probe ends at the first bucket that never did.
  *
- * Ownership of a slot: key 0 -> RESERVED (insert) -> address (anybody finds it)
+ * Ownership of a slot: key 0 -> address|RESERVED (insert) -> address (anybody's)
  * -> address|BUSY (one owner: the remover, or thinning) -> 0 or address again.
+ *
+ * The filter's bits follow the keys: insertion sets, removal and thinning clear.
  */
 #ifndef HEAPSPY_LIVE_TABLE_H
 #define HEAPSPY_LIVE_TABLE_H

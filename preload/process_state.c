@@ -158,20 +158,23 @@ static void file_name(const struct settings *settings, uint32_t pid, uint64_t st
 	log_format(out, bytes, "%s/%s%lu", settings->state_dir, prefix, image);
 }
 
-/* The tables a state starts with: about 60 KiB. */
+/*
+ * The tables a state starts with: about 60 KiB. Last what each sample needs: tables
+ * are looked for from the end of the directory.
+ */
 static bool lay_out(struct state_header *state)
 {
-	return state_map_add_chunk(state, STATE_CHUNK_LIVE,
-		       live_table_segment_bytes(FIRST_LIVE_BUCKETS), 0, live_table_segment_init) &&
-	       state_map_add_chunk(
-		       state, STATE_CHUNK_INDEX, FIRST_INDEX_SLOTS * sizeof(uint64_t), 0, NULL) &&
-	       state_map_add_chunk(state, STATE_CHUNK_MODULES,
-		       FIRST_MODULES * sizeof(struct state_module), 0, NULL) &&
+	return state_map_add_chunk(
+		       state, STATE_CHUNK_TICKS, TICKS * sizeof(struct heapspy_tick), 0, NULL) &&
+	       state_map_add_chunk(state, STATE_CHUNK_NAMES, NAMES * STATE_NAME_BYTES, 0, NULL) &&
 	       state_map_add_chunk(state, STATE_CHUNK_THREADS,
 		       FIRST_THREADS * sizeof(struct state_thread), 0, NULL) &&
-	       state_map_add_chunk(state, STATE_CHUNK_NAMES, NAMES * STATE_NAME_BYTES, 0, NULL) &&
+	       state_map_add_chunk(state, STATE_CHUNK_MODULES,
+		       FIRST_MODULES * sizeof(struct state_module), 0, NULL) &&
 	       state_map_add_chunk(
-		       state, STATE_CHUNK_TICKS, TICKS * sizeof(struct heapspy_tick), 0, NULL);
+		       state, STATE_CHUNK_INDEX, FIRST_INDEX_SLOTS * sizeof(uint64_t), 0, NULL) &&
+	       state_map_add_chunk(state, STATE_CHUNK_LIVE,
+		       live_table_segment_bytes(FIRST_LIVE_BUCKETS), 0, live_table_segment_init);
 }
 
 /* The whole cap is reserved at once, and what little there may be is the program's. */

@@ -3,7 +3,7 @@
  * sample to the countdown (thread_state.h), where samples are kept to the
  * tables, when snapshots are due to writer.c.
  *
- * Order at a birth: the live table, then the filter, then the block goes to the
+ * Order at a birth: the live table and its filter, then the block goes to the
  * application. Order at a death: out of table and filter first, then the real
  * free; the other way round the address could belong to another thread's new
  * block, and its sample would be the one removed.
@@ -93,7 +93,9 @@ static uint64_t age_of(const struct state_header *state, uint64_t now_ns)
 	return now_ns > state->start_ns ? (now_ns - state->start_ns) & 0xffffffffffffffull : 0;
 }
 
-static void die(struct state_header *state, const struct state_live_value *value, uint64_t now_ns)
+/* Flat, because of the weight only bytes and count are needed. */
+static HS_SAMPLED __attribute__((flatten)) void die(
+	struct state_header *state, const struct state_live_value *value, uint64_t now_ns)
 {
 	uint64_t birth_ns = value->birth_level & 0xffffffffffffffull;
 	uint64_t age_ns = age_of(state, now_ns);
@@ -105,17 +107,6 @@ static void die(struct state_header *state, const struct state_live_value *value
 	hs_add_relaxed(&state->deaths, 1);
 }
 
-/* Takes the sample of block out of table and filter. */
-static bool take_out(struct state_header *state, void *block, struct state_live_value *valuep)
-{
-	if (!live_table_remove(state, (uintptr_t)block, valuep))
-		return false;
-	/* With every block sampled the bits would only flicker. */
-	if (state->interval_bytes > 1)
-		filter_remove(state, block, live_table_has_index);
-	return true;
-}
-
 static bool put_in(struct state_header *state, void *block, const struct state_live_value *value)
 {
 	unsigned tries = 0;
@@ -123,7 +114,6 @@ static bool put_in(struct state_header *state, void *block, const struct state_l
 	while (live_table_insert(state, (uintptr_t)block, value) == LIVE_FULL)
 		if (tries++ == THINNING_MAX || !thinning_raise(state))
 			return false;
-	filter_add(block);
 	return true;
 }
 
@@ -131,11 +121,14 @@ static bool put_in(struct state_header *state, void *block, const struct state_l
 static void tick(struct state_header *state, uint64_t age_ns)
 {
 	uint64_t second = age_ns / 1000000000, last = hs_load_relaxed(&state->tick_second);
-	uint32_t i = state_n_chunks(state);
-	struct heapspy_tick *ring = state_chunk_before(state, STATE_CHUNK_TICKS, &i);
+	struct heapspy_tick *ring;
+	uint32_t i;
 
-	if (HS_LIKELY(second == last) || !ring ||
-		!hs_cas_relaxed(&state->tick_second, &last, second))
+	if (HS_LIKELY(second == last))
+		return;
+	i = state_n_chunks(state);
+	ring = state_chunk_before(state, STATE_CHUNK_TICKS, &i);
+	if (!ring || !hs_cas_relaxed(&state->tick_second, &last, second))
 		return;
 	ring += second % (state->chunk[i].bytes / sizeof(*ring));
 	hs_store_relaxed(&ring->bytes_seen, hs_load_relaxed(&state->bytes_seen));
@@ -176,7 +169,7 @@ static uint32_t sample(struct state_header *state, void *block, size_t size, uin
 	weight = thinning_weight(state, &value, level);
 
 	/* The address may still be listed: its block was freed by a door we do not see. */
-	if (filter_test(block) && take_out(state, block, &stale)) {
+	if (filter_test(block) && live_table_remove(state, (uintptr_t)block, &stale)) {
 		state_count_loss(state, HEAPSPY_LOSS_REPLACED);
 		die(state, &stale, now_ns);
 	}
@@ -214,7 +207,7 @@ static bool guard_is_stale(void)
 	return (uintptr_t)__builtin_frame_address(0) > t->guard_frame && ++t->refused > STALE_AFTER;
 }
 
-HS_COLD void recorder_allocated(void *block, size_t size)
+HS_SAMPLED void recorder_allocated(void *block, size_t size)
 {
 	struct thread_state *t = &hs_thread;
 	struct state_header *state;
@@ -257,7 +250,7 @@ void recorder_detach(void *block, struct recorder_ticket *ticket)
 	struct state_header *state = process_state();
 
 	/* NULL shares its filter bit with real addresses, and is a free slot's key. */
-	ticket->held = block && state && take_out(state, block, &ticket->value);
+	ticket->held = block && state && live_table_remove(state, (uintptr_t)block, &ticket->value);
 }
 
 void recorder_settle(const struct recorder_ticket *ticket)
@@ -280,7 +273,7 @@ void recorder_reattach(void *block, const struct recorder_ticket *ticket)
 	}
 }
 
-HS_COLD void recorder_freed(void *block)
+HS_SAMPLED void recorder_freed(void *block)
 {
 	struct recorder_ticket ticket;
 	int saved_errno = errno;

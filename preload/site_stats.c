@@ -4,11 +4,12 @@
  */
 #include <stddef.h>
 #include "preload/atomics.h"
+#include "preload/compiler.h"
 #include "preload/site_stats.h"
 #include "preload/stack_table.h"
 #include "preload/state/state_map.h"
 
-void site_stats_allocated(
+HS_SAMPLED void site_stats_allocated(
 	struct state_header *state, uint32_t stack, uint64_t size, struct sample_weight weight)
 {
 	struct state_stack *s = stack_table_record(state, stack);
@@ -20,7 +21,8 @@ void site_stats_allocated(
 	hs_add_relaxed(&s->C, weight.count_1024);
 }
 
-void site_stats_joined(struct state_header *state, uint64_t weight_bytes, uint64_t now_ns)
+HS_SAMPLED void site_stats_joined(
+	struct state_header *state, uint64_t weight_bytes, uint64_t now_ns)
 {
 	uint64_t live_bytes = hs_add_relaxed(&state->live_bytes, weight_bytes) + weight_bytes;
 	uint64_t peak_bytes = hs_load_relaxed(&state->peak_live_bytes);
@@ -34,7 +36,7 @@ void site_stats_joined(struct state_header *state, uint64_t weight_bytes, uint64
 		}
 }
 
-void site_stats_left(struct state_header *state, uint64_t weight_bytes)
+HS_SAMPLED void site_stats_left(struct state_header *state, uint64_t weight_bytes)
 {
 	hs_sub_relaxed(&state->live_bytes, weight_bytes);
 	hs_sub_relaxed(&state->live_samples, 1);
@@ -70,7 +72,7 @@ static struct state_extra *extra_of(struct state_header *state, uint32_t stack, 
 	return extra;
 }
 
-void site_stats_died(struct state_header *state, uint32_t stack, uint64_t lifetime_ns,
+HS_SAMPLED void site_stats_died(struct state_header *state, uint32_t stack, uint64_t lifetime_ns,
 	struct sample_weight weight)
 {
 	unsigned bucket = 63u - (unsigned)__builtin_clzll(lifetime_ns | 1);

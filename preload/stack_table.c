@@ -16,30 +16,72 @@
  */
 #define KEEP_FROM_STACKS(state) ((state)->max_bytes / 8 * 3)
 
+/* Both halves of the product of two words, folded: wyhash's mixing step (Wang Yi, 2019). */
+static inline uint64_t fold(uint64_t a, uint64_t b)
+{
+	unsigned __int128 product = (unsigned __int128)a * b;
+
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Stripes of eight words, the last of which may overlap the one before. n >= 8. */
+static inline uint32_t next_stripe(uint32_t i, uint32_t n)
+{
+	return i + 16 <= n ? i + 8 : n - 8;
+}
+
+/*
+ * Four chains that do not wait for each other, of two words a step: most of the time
+ * of a hash is that of multiplications that follow one another.
+ */
 static uint64_t hash_stack(const uint64_t *frames, uint32_t n, uint32_t flags)
 {
-	uint64_t h = 0x27D4EB2F165667C5ull ^ flags ^ (uint64_t)n << 32;
+	const uint64_t k = 0x9E3779B97F4A7C15ull;
+	uint64_t a = 0x27D4EB2F165667C5ull ^ flags, b = 0xC2B2AE3D27D4EB4Full ^ n;
+	uint64_t c = 0x165667B19E3779F9ull, d = 0x85EBCA77C2B2AE63ull;
 	uint32_t i;
 
-	for (i = 0; i < n; i++) {
-		h = (h ^ frames[i]) * 0x9E3779B97F4A7C15ull;
-		h ^= h >> 29;
+	if (n < 8) {
+		for (i = 0; i < n; i++)
+			a = fold(frames[i] ^ a, k);
+		return fold(a, b);
 	}
-	return (h ^ h >> 32) * 0xC2B2AE3D27D4EB4Full;
+	for (i = 0;; i = next_stripe(i, n)) {
+		const uint64_t *f = frames + i;
+
+		a = fold(f[0] ^ a, f[1] ^ k);
+		b = fold(f[2] ^ b, f[3] ^ k);
+		c = fold(f[4] ^ c, f[5] ^ k);
+		d = fold(f[6] ^ d, f[7] ^ k);
+		if (i + 8 == n)
+			break;
+	}
+	return fold(fold(a, b ^ k), fold(c, d ^ k) ^ k);
 }
 
 static bool same_stack(const struct state_stack *s, uint64_t hash, const uint64_t *frames,
 	uint32_t n, uint32_t flags, uint32_t approx_from)
 {
+	uint64_t difference = 0;
 	uint32_t i;
 
 	if (s->hash != hash || s->n_frames != n || s->flags != flags ||
 		s->approx_from != approx_from)
 		return false;
-	for (i = 0; i < n; i++)
-		if (s->frame[i] != frames[i])
-			return false;
-	return true;
+	/* To the end, for there nearly always is none; in the steps of hash_stack(). */
+	if (n < 8) {
+		for (i = 0; i < n; i++)
+			difference |= s->frame[i] ^ frames[i];
+		return !difference;
+	}
+	for (i = 0;; i = next_stripe(i, n)) {
+		const uint64_t *f = frames + i, *g = s->frame + i;
+
+		difference |= (f[0] ^ g[0]) | (f[1] ^ g[1]) | (f[2] ^ g[2]) | (f[3] ^ g[3]);
+		difference |= (f[4] ^ g[4]) | (f[5] ^ g[5]) | (f[6] ^ g[6]) | (f[7] ^ g[7]);
+		if (i + 8 == n)
+			return !difference;
+	}
 }
 
 /* A record nobody can find yet; 0 when the state is full. */
@@ -162,8 +204,8 @@ static uint32_t intern(struct state_header *state, const uint64_t *frames, uint3
 	return id && publish(state, hash, id) ? id : 0;
 }
 
-uint32_t stack_table_intern(struct state_header *state, const uint64_t *frames, uint32_t n_frames,
-	uint32_t flags, uint32_t approx_from)
+HS_SAMPLED uint32_t stack_table_intern(struct state_header *state, const uint64_t *frames,
+	uint32_t n_frames, uint32_t flags, uint32_t approx_from)
 {
 	uint32_t id = intern(state, frames, n_frames, flags, approx_from, KEEP_FROM_STACKS(state));
 

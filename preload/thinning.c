@@ -13,7 +13,6 @@
 #include "preload/site_stats.h"
 #include "preload/thinning.h"
 #include "preload/state/state_map.h"
-#include "sample_math.h"
 
 #define WAIT_TRIES 5000
 
@@ -30,13 +29,6 @@ static unsigned level_of(const struct state_live_value *value)
 static unsigned birth_level_of(const struct state_live_value *value)
 {
 	return (unsigned)(value->birth_level >> 56) & 15;
-}
-
-struct sample_weight thinning_weight(
-	const struct state_header *state, const struct state_live_value *value, unsigned level)
-{
-	return sample_weight(
-		size_of(value), state->interval_bytes << level, state->variance_unit_log2);
 }
 
 /* Brings one sample to the level in force; false: it does not belong there. */

@@ -8,6 +8,7 @@
 #define HEAPSPY_THINNING_H
 
 #include <stdbool.h>
+#include "sample_math.h"
 #include "state.h"
 
 /*
@@ -19,7 +20,11 @@
 bool thinning_raise(struct state_header *state);
 
 /* What a sample weighs at a level; level 0..HEAPSPY_LEVEL_MAX. */
-struct sample_weight thinning_weight(
-	const struct state_header *state, const struct state_live_value *value, unsigned level);
+static inline struct sample_weight thinning_weight(
+	const struct state_header *state, const struct state_live_value *value, unsigned level)
+{
+	return sample_weight(value->size_thread & 0xffffffffffffull, state->interval_bytes << level,
+		state->variance_unit_log2);
+}
 
 #endif

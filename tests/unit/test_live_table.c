@@ -66,10 +66,10 @@ static void test_addresses_of_one_filter_bit_find_each_other(void)
 
 	CHECK(!live_table_has_index(state, index));
 	for (i = 0; i < n; i++)
-		CHECK(live_table_insert(state, base + (i << 27), &value) == LIVE_INSERTED);
+		CHECK(live_table_insert(state, base + (i << 28), &value) == LIVE_INSERTED);
 	for (i = 0; i < n; i++) {
 		CHECK(live_table_has_index(state, index));
-		CHECK(live_table_remove(state, base + (i << 27), &out));
+		CHECK(live_table_remove(state, base + (i << 28), &out));
 	}
 	CHECK(!live_table_has_index(state, index));
 }
