@@ -28,6 +28,9 @@
 #define STATE_PATH_BYTES 512
 #define STATE_NAME_BYTES 16
 
+/* Lists of modules, by start address. */
+#define STATE_MODULE_LISTS_LOG2 8
+
 enum state_chunk_kind {
 	STATE_CHUNK_LIVE = 1, /* struct state_live_segment */
 	STATE_CHUNK_INDEX,    /* uint64_t slots: stack hash, stack id */
@@ -123,6 +126,8 @@ struct state_header {
 	uint32_t wrote_end; /* the process has written its last snapshot itself */
 	uint32_t reserved;
 
+	/* Serial of the first; a list grows at the front. */
+	uint32_t module_list[1 << STATE_MODULE_LISTS_LOG2];
 	struct state_chunk chunk[STATE_CHUNKS_MAX];
 };
 
@@ -189,15 +194,15 @@ struct state_extra {
 
 #define STATE_MODULE_READY (1u << 0)
 #define STATE_MODULE_MAIN  (1u << 1)
-#define STATE_MODULE_TWIN  (1u << 2) /* lost a race: another record has the same module */
 
 struct state_module {
 	uint64_t start_address, end_address, load_bias;
-	uint64_t identity;    /* hash of path and build id */
 	uint32_t flags;       /* released last, by modules_serial() */
-	uint32_t generation;  /* unload count up to which the record was seen to hold */
+	uint32_t next;        /* serial of the next in its list; 0 none */
+	uint32_t generation;  /* of the rows when the module was last found in memory */
 	uint32_t path_offset; /* bytes from the start of the state; NUL-terminated */
 	uint32_t build_id_bytes;
+	uint32_t reserved;
 	uint8_t build_id[32];
 };
 

@@ -18,11 +18,11 @@
 #include "preload/compiler.h"
 #include "preload/interpose_cxx.h"
 #include "preload/lifecycle.h"
-#include "preload/modules.h"
 #include "preload/process.h"
 #include "preload/process_state.h"
 #include "preload/rawsys.h"
 #include "preload/real_alloc.h"
+#include "preload/thread_state.h"
 #include "preload/writer.h"
 
 _Static_assert(SYS_seccomp == 317 && SYS_prctl == 157, "the numbers in syscall() below");
@@ -39,8 +39,10 @@ extern void *interpose_process_next_syscall __attribute__((visibility("hidden"))
 static struct {
 	int (*pthread_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 	int (*thrd_create)(thrd_t *, thrd_start_t, void *);
+	int (*pthread_setname_np)(pthread_t, const char *);
 	void (*pthread_exit)(void *) __attribute__((noreturn));
 	int (*dlclose)(void *);
+	void (*cxa_finalize)(void *);
 	void (*exit)(int) __attribute__((noreturn));
 	void (*_exit)(int) __attribute__((noreturn));
 	void (*_Exit)(int) __attribute__((noreturn));
@@ -54,8 +56,10 @@ static void resolve(void)
 #define RESOLVE(name) (next.name = (__typeof__(next.name))real_alloc_next(#name))
 	RESOLVE(pthread_create);
 	RESOLVE(thrd_create);
+	RESOLVE(pthread_setname_np);
 	RESOLVE(pthread_exit);
 	RESOLVE(dlclose);
+	next.cxa_finalize = (void (*)(void *))real_alloc_next("__cxa_finalize");
 	RESOLVE(exit);
 	RESOLVE(_exit);
 	RESOLVE(_Exit);
@@ -103,6 +107,17 @@ HS_EXPORT int thrd_create(thrd_t *thread, thrd_start_t start, void *argument)
 	return result;
 }
 
+/* prctl() is the other way to name a thread; a file in /proc, which no hook sees, the third. */
+HS_EXPORT int pthread_setname_np(pthread_t thread, const char *name)
+{
+	int error;
+
+	resolve_early();
+	error = next.pthread_setname_np(thread, name);
+	thread_state_renamed(pthread_equal(thread, pthread_self()));
+	return error;
+}
+
 /*
  * The process ends with its last thread, and libc counts the helper. Once the
  * main thread is gone that can be any moment, so the helper ends first; it must
@@ -124,11 +139,23 @@ HS_EXPORT int dlclose(void *handle)
 	resolve_early();
 	/* Before: its code may go. After: a walk meanwhile may have made rows anew. */
 	cfi_rows_flush();
-	modules_unload_seen();
 	result = next.dlclose(handle);
 	cfi_rows_flush();
-	modules_unload_seen();
 	return result;
+}
+
+/*
+ * libc unloads objects by itself, gconv modules for one, and so does who finds
+ * dlclose past us. But the last that an object does, by the start files of its
+ * compiler, is to call this for itself. At exit every object does.
+ */
+HS_EXPORT void __cxa_finalize(void *object);
+HS_EXPORT void __cxa_finalize(void *object)
+{
+	resolve_early();
+	next.cxa_finalize(object);
+	/* After: what it ran was code of the object. */
+	cfi_rows_flush();
 }
 
 /*
@@ -263,8 +290,11 @@ HS_EXPORT int hooked_prctl(
 	int result;
 
 	resolve_early();
-	if (HS_LIKELY(option != PR_SET_SECCOMP && option != PR_SET_TSC))
+	if (HS_LIKELY(option != PR_SET_SECCOMP && option != PR_SET_TSC)) {
+		if (option == PR_SET_NAME)
+			thread_state_renamed(true);
 		return next.prctl(option, a, b, c, d);
+	}
 	giving_up = prctl_coming(option, a, b);
 	result = next.prctl(option, a, b, c, d);
 	conclude(&giving_up, result != 0);
@@ -361,6 +391,8 @@ long interpose_process_prctl(long number, long option, long a, long b, long c, l
 
 	resolve_early();
 	real = (long (*)(long, long, long, long, long, long))interpose_process_next_syscall;
+	if (option == PR_SET_NAME)
+		thread_state_renamed(true);
 	if (option == PR_SET_SECCOMP || option == PR_SET_TSC)
 		g = prctl_coming((int)option, (unsigned long)a, (unsigned long)b);
 	result = real(number, option, a, b, c, d);

@@ -25,7 +25,6 @@
 #include "preload/compiler.h"
 #include "preload/lifecycle.h"
 #include "preload/log.h"
-#include "preload/modules.h"
 #include "preload/process.h"
 #include "preload/process_state.h"
 #include "preload/rawsys.h"
@@ -121,7 +120,6 @@ static HS_COLD struct state_header *make_state(bool forked)
 		if (forked) {
 			process_state_read_facts(&facts);
 			cfi_rows_flush(); /* rows name modules by the parent's serials */
-			modules_unload_seen();
 		}
 		state = process_state_create(
 			&process_settings, &facts, forked ? HEAPSPY_INFO_FORK_CHILD : 0);

@@ -15,12 +15,10 @@
  * object: what _dl_find_object() said of the pc; the module must be unable to
  *         go away during the call (one of its frames is on the caller's stack).
  * Returns 1..HEAPSPY_MODULE_SERIAL_MAX, or 0 when the table is full (counted)
- * or the process has no state. Lock-free, allocates nothing but state memory;
- * safe from a signal handler.
+ * or the process has no state. Where another module was known to be and no
+ * unload was seen, all rows are flushed (cfi_rows.h). Lock-free, allocates
+ * nothing but state memory; safe from a signal handler.
  */
 unsigned modules_serial(const struct dl_find_object *object);
-
-/* To be called when an object may have been unloaded: serials are checked again. */
-void modules_unload_seen(void);
 
 #endif

@@ -30,7 +30,7 @@
 /* Passing through for good: a thread comes by once in this many bytes. */
 #define NEVER_BYTES (1ull << 62)
 
-#define NAME_EVERY   256 /* events between two looks at the thread's name */
+#define NAME_EVERY   256 /* events between two looks at a name that may change unseen */
 #define TIME_EVERY   16
 #define TIME_CLIP_NS 100000 /* longer than this the thread was not running */
 #define THINNING_MAX 4
@@ -151,7 +151,7 @@ static uint32_t sample(struct state_header *state, void *block, size_t size, uin
 		state_count_loss(state, HEAPSPY_LOSS_NO_SCRATCH);
 		return HEAPSPY_STACK_TRUNCATED;
 	}
-	if (t->events++ % NAME_EVERY == 0)
+	if (t->events++ % NAME_EVERY == 0 || thread_state_name_is_old())
 		t->name_id = thread_state_name_id(state);
 	n = unwind_capture(work, process_settings.depth, &flags, &approx_from);
 	if (flags & HEAPSPY_STACK_CUT)

@@ -19,19 +19,38 @@
 #include "preload/unwind.h"
 
 #define WORK_CHUNK_BYTES (64u << 10)
+/* Samples after which a thread keeps its work area. */
+#define WORK_KEPT_FROM   64
+
+#define NAMES_MAX   1024
+#define OTHER_NAMES "<other names>" /* all threads beyond */
 
 HS_TLS struct thread_state hs_thread;
 
 static pthread_key_t exit_key;
 static bool exit_key_valid;
 
-/* Free work areas: 16 bits of version, 48 of address; linked by their first word. */
-static uint64_t work_free;
+/* Areas begin at a cache line, which leaves more bits for the version. */
+#define WORK_ALIGN_LOG2   6
+#define WORK_ADDRESS_BITS (48 - WORK_ALIGN_LOG2)
 
 union work {
 	union work *next;
 	struct unwind_scratch scratch;
-};
+} __attribute__((aligned(1 << WORK_ALIGN_LOG2)));
+
+/* The first free area: 22 bits of version, 42 of address. Linked by their first word. */
+static uint64_t work_free;
+
+static union work *work_of(uint64_t head)
+{
+	return (union work *)((head & ((1ull << WORK_ADDRESS_BITS) - 1)) << WORK_ALIGN_LOG2);
+}
+
+static uint64_t work_head(uint64_t version, const union work *w)
+{
+	return version << WORK_ADDRESS_BITS | (uintptr_t)w >> WORK_ALIGN_LOG2;
+}
 
 /* What a walk remembers is about one thread of one process image. */
 static void work_forget(struct unwind_scratch *scratch)
@@ -45,9 +64,8 @@ static void work_push(union work *w)
 	uint64_t head = hs_load_acquire(&work_free);
 
 	do
-		w->next = (union work *)(head & 0xffffffffffffull);
-	while (!hs_cas_acq_rel(
-		&work_free, &head, (head & ~0xffffffffffffull) | (uint64_t)(uintptr_t)w));
+		w->next = work_of(head);
+	while (!hs_cas_acq_rel(&work_free, &head, work_head(head >> WORK_ADDRESS_BITS, w)));
 }
 
 /* Areas are never unmapped, so that looking at ->next of a popped one is harmless. */
@@ -57,11 +75,11 @@ static union work *work_pop(void)
 	union work *w;
 
 	do {
-		w = (union work *)(head & 0xffffffffffffull);
+		w = work_of(head);
 		if (!w)
 			return NULL;
 	} while (!hs_cas_acq_rel(
-		&work_free, &head, ((head >> 48) + 1) << 48 | (uint64_t)(uintptr_t)w->next));
+		&work_free, &head, work_head((head >> WORK_ADDRESS_BITS) + 1, w->next)));
 	return w;
 }
 
@@ -79,7 +97,7 @@ static HS_COLD union work *work_make(void)
 	return chunk;
 }
 
-struct unwind_scratch *thread_state_work(void)
+HS_SAMPLED struct unwind_scratch *thread_state_work(void)
 {
 	union work *w;
 
@@ -99,11 +117,15 @@ struct unwind_scratch *thread_state_work(void)
 void thread_state_work_done(void)
 {
 	struct thread_state *t = &hs_thread;
+	union work *w;
 
-	if (!(t->flags & THREAD_EXITING) || !t->work)
+	if (!t->work || (!(t->flags & THREAD_EXITING) && t->events >= WORK_KEPT_FROM))
 		return;
-	work_push((union work *)t->work);
+	w = (union work *)t->work;
 	t->work = NULL;
+	/* A handler that never comes back must not leave the area to two threads. */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	work_push(w);
 }
 
 static struct state_thread *slot_at(const struct state_header *state, uint32_t index)
@@ -149,7 +171,7 @@ static void slot_release(struct state_header *state, uint32_t slot_plus_1)
 	while (!hs_cas_acq_rel(&state->thread_free, &head, ((head >> 32) + 1) << 32 | slot_plus_1));
 }
 
-void thread_state_settle(struct state_header *state, uint64_t gap_bytes)
+HS_SAMPLED void thread_state_settle(struct state_header *state, uint64_t gap_bytes)
 {
 	struct thread_state *t = &hs_thread;
 
@@ -201,7 +223,7 @@ void thread_state_adopt(struct state_header *state, uint32_t generation, uint64_
 
 	sample_rng_seed(&t->rng, state->start_id ^ now_ns ^ (uint64_t)(uintptr_t)t << 16);
 	t->flags &= THREAD_EXITING;
-	t->name_id = 0;
+	thread_state_renamed(true);
 	t->gap = 0;
 	t->left = 0;
 	if (t->work)
@@ -219,28 +241,53 @@ void thread_state_adopt(struct state_header *state, uint32_t generation, uint64_
 		pthread_setspecific(exit_key, (void *)1);
 }
 
-uint16_t thread_state_name_id(struct state_header *state)
+/* Starts at 1: a thread's first look is due. */
+uint16_t thread_state_names_changed = 1;
+
+void thread_state_renamed(bool is_caller)
 {
-	char name[STATE_NAME_BYTES] = "";
+	if (is_caller)
+		hs_thread.name_seen = hs_load_relaxed(&thread_state_names_changed) - 1;
+	else
+		hs_add_relaxed(&thread_state_names_changed, 1);
+}
+
+/* The id, below limit, of a name that is not empty; 0 when there is no room for it. */
+static uint16_t name_intern(struct state_header *state, const uint64_t name[2], uint32_t limit)
+{
 	uint32_t n = hs_load_acquire(&state->n_names), i;
-	char *entry;
 
-	if (hs_load_relaxed(&process_seccomp) || rawsys(SYS_prctl, PR_GET_NAME, name) < 0)
-		return 0;
-	for (i = 1; (entry = state_map_entry(state, STATE_CHUNK_NAMES, i, STATE_NAME_BYTES)); i++) {
-		uint64_t unused[2] = { 0 }, words[2];
+	for (i = 1; i < limit; i++) {
+		uint64_t unused = 0, *entry;
 
+		if (i >= n && !state_map_make_entry(state, STATE_CHUNK_NAMES, i, STATE_NAME_BYTES))
+			return 0;
+		entry = state_map_entry(state, STATE_CHUNK_NAMES, i, STATE_NAME_BYTES);
 		/* Claimed by its first word, if the entry is a free one. */
-		__builtin_memcpy(words, name, sizeof(words));
-		if (i >= n && words[0] && hs_cas_acq_rel((uint64_t *)entry, &unused[0], words[0])) {
-			((uint64_t *)entry)[1] = words[1];
-			/* Relaxed: a reader that comes too early sees one name less. */
-			while (n <= i && !hs_cas_relaxed(&state->n_names, &n, i + 1))
-				;
-			return (uint16_t)i;
-		}
-		if (!__builtin_memcmp(entry, words, sizeof(words)))
-			return (uint16_t)i;
+		if (i >= n && hs_cas_acq_rel(&entry[0], &unused, name[0]))
+			hs_store_relaxed(&entry[1], name[1]);
+		else if (hs_load_relaxed(&entry[0]) != name[0] ||
+			 hs_load_relaxed(&entry[1]) != name[1])
+			continue;
+		while (n <= i && !hs_cas_acq_rel(&state->n_names, &n, i + 1))
+			;
+		return (uint16_t)i;
 	}
 	return 0;
+}
+
+uint16_t thread_state_name_id(struct state_header *state)
+{
+	uint64_t name[2] = { 0 }, others[2] = { 0 };
+	uint16_t id;
+
+	hs_thread.name_seen = hs_load_relaxed(&thread_state_names_changed);
+	if (hs_load_relaxed(&process_seccomp) || rawsys(SYS_prctl, PR_GET_NAME, name) < 0 ||
+		!name[0])
+		return 0;
+	id = name_intern(state, name, NAMES_MAX - 1);
+	if (id)
+		return id;
+	__builtin_memcpy(others, OTHER_NAMES, sizeof(OTHER_NAMES));
+	return name_intern(state, others, NAMES_MAX);
 }

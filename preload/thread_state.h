@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "preload/atomics.h"
 #include "preload/compiler.h"
 #include "sample_math.h"
 #include "state.h"
@@ -35,7 +36,8 @@ struct thread_state {
 	uint16_t events;             /* slow paths, for the 1 in 16 that is timed */
 	uint16_t refused;            /* slow paths in a row that met the guard set */
 	uint16_t name_id;
-	uint8_t inside; /* re-entry guard of the slow path */
+	uint16_t name_seen; /* thread_state_names_changed when the name was looked at */
+	uint8_t inside;     /* re-entry guard of the slow path */
 };
 
 _Static_assert(sizeof(struct thread_state) <= 64, "static TLS is scarce");
@@ -122,13 +124,31 @@ void thread_state_finish(struct state_header *state);
 /* The calling thread's work area, made at first use; NULL when memory is short. */
 struct unwind_scratch *thread_state_work(void);
 
-/* Hands it back if the thread is past its end, where nobody else will. */
+/*
+ * Hands it back if the thread is past its end, where nobody else will, or young:
+ * its first allocation may come after its last destructor round.
+ */
 void thread_state_work_done(void);
 
 /* Makes the key whose destructor settles a dying thread's bytes. Once, at load. */
 void thread_state_init(void);
 
-/* The id of the calling thread's name in STATE_CHUNK_NAMES; 0 when the table is full. */
+/*
+ * The id of the calling thread's name in STATE_CHUNK_NAMES; 0: it has none. One
+ * system call.
+ */
 uint16_t thread_state_name_id(struct state_header *state);
+
+/* Counts the renamings of threads by others. */
+extern uint16_t thread_state_names_changed __attribute__((visibility("hidden")));
+
+/* To be called when the calling thread, or another one, has got a name. Any context. */
+void thread_state_renamed(bool is_caller);
+
+/* Whether the calling thread's name is to be looked at. */
+static inline bool thread_state_name_is_old(void)
+{
+	return hs_thread.name_seen != hs_load_relaxed(&thread_state_names_changed);
+}
 
 #endif

@@ -23,19 +23,27 @@ static void *work(void *unused)
 	return keep_one();
 }
 
+static void run_one(void)
+{
+	pthread_t thread;
+	void *kept;
+
+	REQUIRE(pthread_create(&thread, NULL, work, NULL) == 0);
+	REQUIRE(pthread_join(thread, &kept) == 0 && kept);
+}
+
 int main(int argc, char **argv)
 {
-	long n = argc > 1 ? atol(argv[1]) : 20000;
+	long n = argc > 1 ? atol(argv[1]) : 20000, before_kib;
 
-	for (long i = 0; i < n; i++) {
-		pthread_t thread;
-		void *kept;
-
-		REQUIRE(pthread_create(&thread, NULL, work, NULL) == 0);
-		REQUIRE(pthread_join(thread, &kept) == 0 && kept);
-	}
+	for (long i = 0; i < n / 10; i++)
+		run_one();
+	before_kib = private_kib();
+	for (long i = n / 10; i < n; i++)
+		run_one();
+	printf("{\"bytes\": %ld, \"live\": %ld, \"grown_kib\": %ld}\n",
+		n * (N_BLOCKS * BLOCK_BYTES + KEPT_BYTES), n * KEPT_BYTES,
+		private_kib() - before_kib);
 	heapspy_snapshot("end");
-	printf("{\"bytes\": %ld, \"live\": %ld}\n", n * (N_BLOCKS * BLOCK_BYTES + KEPT_BYTES),
-		n * KEPT_BYTES);
 	return 0;
 }

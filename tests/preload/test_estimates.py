@@ -52,12 +52,3 @@ def test_thinning_keeps_totals_right(tmp_path):
     row = hspy.by_function(hspy.top(f"{tmp_path}@mark:end", "-n0"))["keep_one"]
     low, high = row["ci"]
     assert low - 2 * (high - low) < run.truth["live"] < high + 2 * (high - low)
-
-
-@pytest.mark.slow
-def test_a_hundred_thousand_threads_leave_no_memory_behind(tmp_path):
-    run = hspy.run([hspy.victim("prog_threads"), 100000], tmp_path, timeout=300)
-    assert run.truth["live"] == 100000 * 100
-    info = hspy.info(run.last)
-    assert info["rss_bytes"] < 64 << 20
-    assert info["state_bytes"] < 8 << 20

@@ -5,12 +5,14 @@
 #ifndef VICTIM_H
 #define VICTIM_H
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define KIB (1ul << 10)
 #define MIB (1ul << 20)
@@ -67,6 +69,21 @@ static inline uint64_t draw(uint64_t *seed)
 	*seed ^= *seed << 25;
 	*seed ^= *seed >> 27;
 	return *seed * 0x2545f4914f6cdd1dull;
+}
+
+/* Memory of the process's own, that is of no file, in KiB. Exact, and allocates nothing. */
+static inline long private_kib(void)
+{
+	static char text[8192]; /* not for two threads at a time */
+	int fd = open("/proc/self/smaps_rollup", O_RDONLY);
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+	const char *line;
+
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	line = strstr(text, "\nAnonymous:");
+	fail_unless(line != NULL, "no line Anonymous in /proc/self/smaps_rollup");
+	return strtol(line + sizeof("\nAnonymous:"), NULL, 10);
 }
 
 #ifdef __cplusplus
