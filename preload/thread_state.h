@@ -37,6 +37,7 @@ struct thread_state {
 	uint16_t refused;            /* slow paths in a row that met the guard set */
 	uint16_t name_id;
 	uint16_t name_seen; /* thread_state_names_changed when the name was looked at */
+	uint16_t life;      /* told apart from other threads' by thread_state_adopt() */
 	uint8_t inside;     /* re-entry guard of the slow path */
 };
 
