@@ -155,6 +155,10 @@ void input_warn(const struct input *in, const struct options *o)
 	if (input_is_lower_bound(s, &n_lost))
 		fail_warn("'%s': %llu sample%s lost; figures are lower bounds", s->path,
 			(unsigned long long)n_lost, n_lost == 1 ? " was" : "s were");
+	if (s->info.flags & HEAPSPY_INFO_UNSEEN_DOORS)
+		fail_warn("'%s': the program has functions of its allocator that are not seen; "
+			  "blocks that they free look live (docs/allocators.md)",
+			s->path);
 	if (s->info.losses[HEAPSPY_LOSS_MODULES])
 		fail_warn("'%s': not every loaded library could be recorded; rows in code of the "
 			  "others have no names",

@@ -10,8 +10,8 @@
  *           memory, the runtime's new takes over (new_handler, bad_alloc).
  *  COUNTED  The next definitions are the allocator's own: sample here, forward.
  *  PLAIN    Anybody else's (a library with a pool), or the program has replaced
- *           new or delete, so that forms it left alone must reach its own:
- *           forward, and sample in the malloc below.
+ *           new, delete or malloc, so that forms it left alone must reach its
+ *           own: forward, and sample in the malloc below.
  */
 #include <dlfcn.h>
 #include <stdint.h>
@@ -78,7 +78,7 @@ static const char *const form_names[N_FORMS] = {
 /* Written once by find_way(), before way; constant afterwards. */
 static void *next[N_FORMS];
 static enum way way;
-static bool allocators[N_FORMS]; /* COUNTED: the allocator defines this form itself */
+static bool allocators[N_FORMS]; /* COUNTED: the allocator's own, and it is all that is called */
 
 typedef void *(*new_function)(size_t, uintptr_t, uintptr_t);
 typedef void (*delete_function)(void *, uintptr_t, uintptr_t);
@@ -91,11 +91,11 @@ static void *find_next(enum form form)
 	return real_alloc_next_or_in(form_names[form], runtimes);
 }
 
-static bool reaches_us(enum form form)
+static bool reaches_us(const char *name)
 {
 	const char *object;
 
-	return real_alloc_reaches_us(form_names[form], &object);
+	return real_alloc_reaches_us(name, &object);
 }
 
 static bool same_object(void *function, void *other)
@@ -126,7 +126,8 @@ static bool is_runtimes(void *function)
 
 static enum way choose_way(void)
 {
-	if (!reaches_us(NEW) || !reaches_us(DELETE))
+	if (!reaches_us(form_names[NEW]) || !reaches_us(form_names[DELETE]) ||
+		!reaches_us("malloc"))
 		return PLAIN;
 	if (!next[NEW] && !next[DELETE])
 		return DIRECT;
@@ -136,6 +137,49 @@ static enum way choose_way(void)
 		same_object(next[DELETE], (void *)real_alloc.malloc))
 		return COUNTED;
 	return is_runtimes(next[NEW]) && is_runtimes(next[DELETE]) ? DIRECT : PLAIN;
+}
+
+/*
+ * Whether the allocator's own form comes back to us through a C function, which then counts:
+ * jemalloc's aligned forms call aligned_alloc. Tried out; all of ours take from the countdown.
+ */
+static bool comes_back(enum form form, enum form delete)
+{
+	const uint64_t plenty = 1ull << 40;
+	uint64_t left = hs_thread.left;
+	bool back = false;
+	unsigned i;
+
+	/* Twice: at the first, a debugging allocator makes tables by operator new. */
+	for (i = 0; i < 2; i++) {
+		void *block;
+
+		hs_thread.left = plenty;
+		block = ((new_function)next[form])(64, 64, 0);
+		back = hs_thread.left != plenty;
+		((delete_function)next[delete])(block, 64, 0);
+	}
+	hs_thread.left = left;
+	return back;
+}
+
+/* By the forms that do not throw; those that do are like them. */
+static void drop_those_that_come_back(void)
+{
+	static const struct {
+		enum form nothrow, throwing, delete;
+	} forms[] = {
+		{ NEW_NOTHROW, NEW, DELETE },
+		{ NEW_ARRAY_NOTHROW, NEW_ARRAY, DELETE_ARRAY },
+		{ NEW_ALIGNED_NOTHROW, NEW_ALIGNED, DELETE_ALIGNED },
+		{ NEW_ARRAY_ALIGNED_NOTHROW, NEW_ARRAY_ALIGNED, DELETE_ARRAY_ALIGNED },
+	};
+	unsigned i;
+
+	for (i = 0; i < HS_ARRAY_SIZE(forms); i++)
+		if (allocators[forms[i].nothrow] && next[forms[i].delete] &&
+			comes_back(forms[i].nothrow, forms[i].delete))
+			allocators[forms[i].nothrow] = allocators[forms[i].throwing] = false;
 }
 
 static HS_COLD enum way find_way(void)
@@ -152,8 +196,11 @@ static HS_COLD enum way find_way(void)
 	for (i = 0; i < N_FORMS; i++)
 		allocators[i] = next[i] && same_object(next[i], (void *)real_alloc.malloc);
 	found = choose_way();
-	thread_state_leave(guard);
+	/* First: what the allocator itself does by operator new must not lead here again. */
 	hs_store_release(&way, found);
+	if (found == COUNTED)
+		drop_those_that_come_back();
+	thread_state_leave(guard);
 	return found;
 }
 
@@ -227,21 +274,39 @@ static HS_COLD void *new_sampled(enum form form, size_t size, uintptr_t a, uintp
 	return block ? block : new_failed(form, size, a, b);
 }
 
-static inline __attribute__((always_inline)) void *new_form(
+/* Any other way than DIRECT. Of its own, so that new_form() has little to save on the stack. */
+static __attribute__((noinline)) void *new_otherwise(
 	enum form form, size_t size, uintptr_t a, uintptr_t b)
 {
 	enum way w = the_way();
 	void *block;
 
-	if (HS_UNLIKELY(w == PLAIN || (w == COUNTED && !allocators[form])))
-		return forward_new(form, size, a, b);
-	if (thread_state_countdown(size))
+	if (w != PLAIN && (w != COUNTED || allocators[form]) && thread_state_countdown(size))
 		return new_sampled(form, size, a, b);
-	if (HS_UNLIKELY(w == COUNTED))
+	if (w != DIRECT)
 		return forward_new(form, size, a, b);
 	block = is_aligned_form(form) ? direct_aligned(size, a)
-				      : real_alloc.malloc(size ? size : 1);
-	return HS_LIKELY(block) ? block : new_failed(form, size, a, b);
+				      : real_alloc.malloc(thread_state_weighed_size(size));
+	return block ? block : new_failed(form, size, a, b);
+}
+
+static inline __attribute__((always_inline)) void *new_form(
+	enum form form, size_t size, uintptr_t a, uintptr_t b)
+{
+	void *block;
+
+	if (HS_UNLIKELY(hs_load_acquire(&way) != DIRECT))
+		return new_otherwise(form, size, a, b);
+	if (thread_state_countdown(size))
+		return new_sampled(form, size, a, b);
+	block = is_aligned_form(form) ? direct_aligned(size, a)
+				      : real_alloc.malloc(thread_state_weighed_size(size));
+	if (HS_LIKELY(block))
+		return block;
+	/* Words that the form does not have need not outlive the call above. */
+	a = form < NEW_NOTHROW ? 0 : a;
+	b = form < NEW_ALIGNED_NOTHROW ? 0 : b;
+	return new_failed(form, size, a, b);
 }
 
 static HS_COLD void delete_sampled(enum form form, void *block, uintptr_t a, uintptr_t b)
@@ -255,19 +320,28 @@ static HS_COLD void delete_sampled(enum form form, void *block, uintptr_t a, uin
 		forward_delete(form, block, a, b);
 }
 
-static inline __attribute__((always_inline)) void delete_form(
+static __attribute__((noinline)) void delete_otherwise(
 	enum form form, void *block, uintptr_t a, uintptr_t b)
 {
 	enum way w = the_way();
 
-	if (HS_UNLIKELY(w == PLAIN || (w == COUNTED && !allocators[form])))
-		forward_delete(form, block, a, b);
-	else if (HS_UNLIKELY(filter_test(block)))
+	if (w != PLAIN && (w != COUNTED || allocators[form]) && filter_test(block))
 		delete_sampled(form, block, a, b);
-	else if (HS_LIKELY(w == DIRECT))
+	else if (w == DIRECT)
 		real_alloc.free(block);
 	else
 		forward_delete(form, block, a, b);
+}
+
+static inline __attribute__((always_inline)) void delete_form(
+	enum form form, void *block, uintptr_t a, uintptr_t b)
+{
+	if (HS_UNLIKELY(hs_load_acquire(&way) != DIRECT))
+		delete_otherwise(form, block, a, b);
+	else if (HS_UNLIKELY(filter_test(block)))
+		delete_sampled(form, block, a, b);
+	else
+		real_alloc.free(block);
 }
 
 #define NEW_FORM(symbol, form)                                                                     \

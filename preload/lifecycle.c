@@ -31,6 +31,7 @@
 #include "preload/real_alloc.h"
 #include "preload/state/state_map.h"
 #include "preload/thread_state.h"
+#include "preload/unseen_doors.h"
 #include "preload/unwind.h"
 #include "preload/unwind_reference.h"
 #include "preload/writer.h"
@@ -282,6 +283,20 @@ void lifecycle_exit(void)
 	hs_store_release(&process_page.exit_progress, EXIT_DONE);
 }
 
+/* Blocks that go back unseen look live: said here, and by whoever reads the snapshots. */
+static void note_unseen_doors(struct state_header *state)
+{
+	struct unseen_door door;
+
+	if (!unseen_doors_find(&door))
+		return;
+	facts.flags |= HEAPSPY_INFO_UNSEEN_DOORS;
+	if (state)
+		__atomic_fetch_or(&state->flags, HEAPSPY_INFO_UNSEEN_DOORS, __ATOMIC_RELAXED);
+	log_verbose("%s calls %s, which is not seen%s", door.object[0] ? door.object : facts.exe,
+		door.name, door.interposer ? ": libheapspy-jemalloc.so is not preloaded" : "");
+}
+
 void lifecycle_load(void (*resolve)(void))
 {
 	bool is_adopted = hs_thread.generation && hs_thread.generation == process_generation;
@@ -295,8 +310,10 @@ void lifecycle_load(void (*resolve)(void))
 	resolve();
 	state = lifecycle_state_or_make();
 	/* Not in begin(), which may run inside a hook. */
-	if (begun == DONE)
+	if (begun == DONE) {
 		unwind_reference_load(unwind_mode());
+		note_unseen_doors(state);
+	}
 	writer_after_load();
 	/* What was allocated for all this does not count, nor what came before there was a state.
 	 */

@@ -89,6 +89,7 @@ enum heapspy_reason {
 #define HEAPSPY_INFO_STOPPED        (1u << 4) /* sampling is off (heapspy_stop, START=off) */
 #define HEAPSPY_INFO_STATE_PRIVATE  (1u << 5) /* state in private memory: no tmpfs to be had */
 #define HEAPSPY_INFO_LOWER_BOUND    (1u << 6) /* samples were lost: figures are lower bounds */
+#define HEAPSPY_INFO_UNSEEN_DOORS   (1u << 7) /* blocks may go back unseen, and look live */
 
 /* What was dropped or ignored; heapspy_info.losses[] is indexed by these. */
 enum heapspy_loss {

@@ -30,18 +30,18 @@ def output(*argv):
                           timeout=60).stdout
 
 
-def dynamic_symbols():
+def dynamic_symbols(library=hspy.LIBRARY):
     """(name, version or None, binding, defined) of every dynamic symbol."""
-    for line in output("readelf", "--dyn-syms", "-W", hspy.LIBRARY).splitlines():
+    for line in output("readelf", "--dyn-syms", "-W", library).splitlines():
         parts = line.split()
         if len(parts) >= 8 and parts[0].rstrip(":").isdigit():
             name, _, version = parts[7].replace("@@", "@").partition("@")
             yield name, version or None, parts[4], parts[6] != "UND"
 
 
-def map_file():
+def map_file(name="libheapspy.map"):
     """(names before local:, whether the node is anonymous) of the version script."""
-    text = (hspy.ROOT / "preload" / "libheapspy.map").read_text(encoding="ascii")
+    text = (hspy.ROOT / "preload" / name).read_text(encoding="ascii")
     text = re.sub(r"/\*.*?\*/|#[^\n]*", "", text, flags=re.S)
     head, body = text.split("{", 1)
     exported = re.search(r"global:(.*?)local:", body, re.S).group(1)
@@ -115,3 +115,37 @@ def test_stack_frames_are_small():
     text = output("objdump", "-d", "--no-show-raw-insn", hspy.LIBRARY)
     frames = [int(size, 16) for size in re.findall(r"sub\s+\$0x([0-9a-f]+),%rsp", text)]
     assert max(frames, default=0) <= 4096
+
+
+# libheapspy-jemalloc.so: loaded beside, and into programs that have no jemalloc.
+
+JEMALLOC = hspy.LIBRARY.parent / "libheapspy-jemalloc.so"
+DOORS = {"mallocx", "rallocx", "xallocx", "dallocx", "sdallocx"}
+
+
+def test_object_for_jemalloc_exports_what_it_is_for_and_nothing_else():
+    listed, anonymous = map_file("libheapspy-jemalloc.map")
+    assert anonymous and listed == DOORS
+    found = {name: version for name, version, _, defined in dynamic_symbols(JEMALLOC) if defined}
+    assert found == dict.fromkeys(DOORS)
+
+
+def test_object_for_jemalloc_can_be_loaded_anywhere():
+    flags = output("readelf", "-d", JEMALLOC)
+    assert set(re.findall(r"\(NEEDED\).*\[(.*)\]", flags)) <= {"libc.so.6"}
+    assert "NODELETE" in flags and "NOW" in flags and "TEXTREL" not in flags
+    imported = {name: (version, binding) for name, version, binding, defined in dynamic_symbols(JEMALLOC)
+                if name and not defined}
+    # Weak, for libheapspy.so may be an older one, or not there.
+    assert imported.pop("heapspy_jemalloc_doors_v1") == (None, "WEAK")
+    strong = {name for name, (_, binding) in imported.items() if binding != "WEAK"}
+    assert strong <= {"dlsym", "malloc", "realloc", "free", "memalign", "malloc_usable_size", "memcpy", "memset"}
+    assert not re.findall(r".*(?:DTPMOD|DTPOFF|TLSDESC|TPOFF|IRELATIV).*", output("readelf", "-rW", JEMALLOC))
+
+
+def test_doors_of_jemalloc_are_jumps():
+    """Their frames would stand on top of every stack."""
+    text = output("objdump", "-d", "--no-show-raw-insn", JEMALLOC)
+    for door in DOORS:
+        body = re.search(rf"<{door}>:\n(.*?)\n\n", text, re.S).group(1)
+        assert "call" not in body and re.search(r"\tjmp +\*", body), body
