@@ -15,7 +15,8 @@
 #include "analyzer/run/preflight.h"
 #include "analyzer/run/session.h"
 #include "analyzer/run/summary.h"
-#include "analyzer/target/library.h"
+#include "analyzer/target/allocators.h"
+#include "analyzer/target/preload_list.h"
 #include "analyzer/target/proc.h"
 #include "analyzer/target/program.h"
 #include "preload/state/settings.h"
@@ -52,6 +53,10 @@ static const struct options_row rows[] = {
 	{ OPTION_SETTING, 0, "start", "WHEN",
 		"on (default), or off: until it calls heapspy_start()", .values = "on|off",
 		.setting = "HEAPSPY_START" },
+	{ OPTION_ALLOCATOR, 0, "allocator", "NAME",
+		"malloc of this machine's jemalloc, tcmalloc,\n"
+		"tcmalloc_minimal or mimalloc instead of the program's",
+		.values = ALLOCATORS_VALUES },
 	{ OPTION_SETTING, 'v', "verbose", NULL, "one line on stderr for each decision",
 		.setting = "HEAPSPY_VERBOSE" },
 	{ OPTION_QUIET, 'q', "quiet", NULL, "no summary at the end" },
@@ -111,19 +116,6 @@ static void environment_deinit(struct environment *e)
 	for (i = 0; i < e->n; i++)
 		free(e->entries[i]);
 	free(e->entries);
-}
-
-/* The library first, then whatever is preloaded anyway. */
-static void set_preload(struct environment *e, const char *library)
-{
-	const char *others = getenv("LD_PRELOAD");
-	char *list;
-
-	if (asprintf(&list, "%s%s%s", library, others && *others ? ":" : "", others ? others : "") <
-		0)
-		abort();
-	set_variable(e, "LD_PRELOAD", list);
-	free(list);
 }
 
 /* Options first, then the user's own environment; a value that is wrong ends it here. */
@@ -203,18 +195,65 @@ static int check_places(
 	return 0;
 }
 
-static int check_program(const struct environment *e, const char *name, struct fail *f)
+/* Of the user's own choice no part may stay unsaid: calls that were bound at link time, above all.
+ */
+static void warn_of_rest(const struct options *o, const struct program_facts *facts)
 {
-	struct program_environment env;
+	static const enum program_kind kinds[] = { PROGRAM_HAS_WRAPPER, PROGRAM_HIDES_MALLOC,
+		PROGRAM_HAS_ALLOCATOR, PROGRAM_IS_GO };
+	const struct program_finding *finding;
+	unsigned i;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		finding = program_finding(facts, kinds[i]);
+		if (finding && !o->quiet)
+			fail_warn("--allocator=%s reaches only a part: %s", o->allocator,
+				finding->text);
+	}
+}
+
+/* Under -v: what the command will find in LD_PRELOAD, and why. */
+static void say_allocator(const struct preload_list *list, const char *program)
+{
+	struct strbuf text = { 0 };
+
+	strbuf_addf(&text, "allocator of %s: ", program_path_base(program));
+	preload_list_describe(list, &text);
+	strbuf_addf(&text, "\nLD_PRELOAD=%s", list->text.data);
+	fail_say(text.data);
+	strbuf_deinit(&text);
+}
+
+/* Whether the command can be profiled, and the LD_PRELOAD that does it. */
+static int set_preload(struct environment *e, const struct options *o, bool verbose, struct fail *f)
+{
 	struct program_facts *facts = alloc_array(1, sizeof(*facts));
-	size_t i;
+	struct preload_list *list = alloc_array(1, sizeof(*list));
+	struct program_environment env, with_list;
 	int ret;
 
 	program_environment_init(&env);
-	for (i = 0; i < e->n; i++)
-		if (!strncmp(e->entries[i], "LD_PRELOAD=", 11))
-			env.preload = e->entries[i] + 11;
-	ret = program_check(name, &env, facts, f);
+	with_list = env;
+	ret = preload_list_init(list, o->allocator, &env, f);
+	if (ret < 0) {
+		f->exit_code = SESSION_EXIT_FAILED;
+	} else {
+		with_list.preload = list->text.data;
+		ret = program_check(o->args[0], &with_list, facts, f);
+	}
+	if (ret == 0 && preload_list_fit(list, facts->path.program, &env, f) < 0) {
+		f->exit_code = SESSION_EXIT_FAILED;
+		ret = -1;
+	}
+	if (ret == 0) {
+		set_variable(e, "LD_PRELOAD", list->text.data);
+		if (o->allocator)
+			warn_of_rest(o, facts);
+		if (verbose)
+			say_allocator(list, facts->path.program);
+	}
+	preload_list_deinit(list);
+	free(list);
 	free(facts);
 	return ret;
 }
@@ -224,19 +263,14 @@ static int run_with(struct environment *e, const struct options *o, struct fail 
 	struct settings_names names = { "c", "h", 1 };
 	struct session s = { .argv = o->args, .quiet = o->quiet };
 	struct settings settings;
-	char library[PATH_MAX], *dir, *dir_entry = NULL;
+	char *dir, *dir_entry = NULL;
 	struct strbuf text = { 0 };
 	int code = -1;
 
-	if (library_find(library, sizeof(library), f) < 0) {
-		f->exit_code = SESSION_EXIT_FAILED;
-		return -1;
-	}
-	set_preload(e, library);
 	if (set_settings(e, o, f) < 0 || set_lease(e, f) < 0)
 		return -1;
 	settings_read(&settings, e->entries, names, refuse, f);
-	if (f->exit_code || check_program(e, o->args[0], f) < 0 ||
+	if (f->exit_code || set_preload(e, o, settings.verbose, f) < 0 ||
 		check_places(e, &settings, f) < 0)
 		return -1;
 	dir = set_dir(e, &s, o->args[0]);

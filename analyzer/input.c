@@ -253,6 +253,13 @@ const char *input_comm(const struct snapshot *s)
 	return comm[0] ? comm : "?";
 }
 
+const char *input_allocator(const struct snapshot *s)
+{
+	const char *path = snapshot_string(s, s->info.next_malloc), *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
 void input_add_interval(struct strbuf *out, uint64_t interval_bytes)
 {
 	if (interval_bytes <= 1) {

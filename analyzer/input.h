@@ -59,6 +59,9 @@ void input_warn_symbols(const struct sites *sites, const bool *shown, const stru
 /* Command name of the process; "?" where unknown. */
 const char *input_comm(const struct snapshot *s);
 
+/* File name of the object whose malloc heapspy hands on to; "" where unknown. */
+const char *input_allocator(const struct snapshot *s);
+
 /* "mean interval 512 KiB" or "every allocation (exact)". */
 void input_add_interval(struct strbuf *out, uint64_t interval_bytes);
 

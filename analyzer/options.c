@@ -12,6 +12,7 @@
 #include "analyzer/alloc.h"
 #include "analyzer/strbuf.h"
 #include "analyzer/suggest.h"
+#include "analyzer/target/allocators.h"
 #include "analyzer/units.h"
 
 #define HELP_COLUMN 22
@@ -102,6 +103,13 @@ static int set_debuginfod(
 	if (o->no_debuginfod || !strcmp(value, "auto"))
 		return 0;
 	return wrong_word(row, value, f);
+}
+
+static int set_allocator(
+	struct options *o, const struct options_row *row, const char *value, struct fail *f)
+{
+	o->allocator = value;
+	return allocators_find(value) ? 0 : wrong_word(row, value, f);
 }
 
 static void add_setting(struct options *o, const struct options_row *row, const char *value)
@@ -201,6 +209,8 @@ static int set_option(
 	case OPTION_ASCII:
 		o->ascii = true;
 		return 0;
+	case OPTION_ALLOCATOR:
+		return set_allocator(o, row, value, f);
 	case OPTION_SETTING:
 		add_setting(o, row, value);
 		return 0;

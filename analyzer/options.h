@@ -41,7 +41,8 @@ enum options_id {
 	OPTION_VERBOSE,
 	OPTION_ASCII,
 	OPTION_LABEL,
-	OPTION_FILE,    /* a file that the command makes by itself */
+	OPTION_FILE, /* a file that the command makes by itself */
+	OPTION_ALLOCATOR,
 	OPTION_SETTING, /* one of heapspy's variables, named by the row */
 };
 
@@ -79,6 +80,7 @@ struct options {
 	bool verbose;
 	bool ascii;
 	const char *label, *file; /* NULL: not given */
+	const char *allocator;    /* NULL: not given */
 	struct options_setting
 		*settings; /* in the order given; of a repeated one the last counts */
 	size_t n_settings;

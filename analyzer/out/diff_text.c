@@ -140,6 +140,20 @@ static void add_time(struct strbuf *out, const struct snapshot *s)
 	strbuf_add_char(out, ')');
 }
 
+/* What RSS and sizes of blocks owe to the allocator, nobody should look for in the program. */
+static void add_allocators(struct strbuf *out, const struct snapshot *a, const struct snapshot *b)
+{
+	const char *of_a = input_allocator(a), *of_b = input_allocator(b);
+
+	if (!of_a[0] || !of_b[0] || !strcmp(of_a, of_b))
+		return;
+	strbuf_add_text(out, "Different allocators: malloc of ");
+	strbuf_add_escaped(out, of_a, strlen(of_a));
+	strbuf_add_text(out, " before, of ");
+	strbuf_add_escaped(out, of_b, strlen(of_b));
+	strbuf_add_text(out, " after.\n");
+}
+
 static void add_title(struct strbuf *out, const struct diff_view *v)
 {
 	const struct snapshot *a = v->a->snapshot, *b = v->b->snapshot;
@@ -169,6 +183,7 @@ static void add_title(struct strbuf *out, const struct diff_view *v)
 	if (!c->same_process)
 		strbuf_add_text(out, "Different processes: nothing cancels, ranges are those of "
 				     "two estimates.\n");
+	add_allocators(out, a, b);
 	add_notes(out, v);
 }
 

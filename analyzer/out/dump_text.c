@@ -40,7 +40,7 @@ static void add_flags(
 void dump_add_info_flags(struct strbuf *out, uint32_t flags)
 {
 	static const char *const names[] = { "not_interposed", "fork_child", "bytes_lower",
-		"thinning", "stopped", "state_private", "lower_bound" };
+		"thinning", "stopped", "state_private", "lower_bound", "unseen_doors" };
 
 	add_flags(out, flags, names, sizeof(names) / sizeof(names[0]));
 }

@@ -14,6 +14,7 @@ const char *moment_reason_text(uint32_t reason)
 void moment_add_json(struct json *j, const char *key, const struct input *in)
 {
 	const struct snapshot *s = in->snapshot;
+	const char *next_malloc = snapshot_string(s, s->info.next_malloc);
 	const char *label = snapshot_string(s, s->info.label);
 	uint64_t n_lost;
 
@@ -21,6 +22,7 @@ void moment_add_json(struct json *j, const char *key, const struct input *in)
 	json_text(j, "file", s->path);
 	json_text(j, "program", input_comm(s));
 	json_unsigned(j, "pid", s->info.pid);
+	json_text(j, "next_malloc", next_malloc[0] ? next_malloc : NULL);
 	json_unsigned(j, "number", s->info.number);
 	json_text(j, "reason", moment_reason_text(s->info.reason));
 	json_text(j, "label", label[0] ? label : NULL);

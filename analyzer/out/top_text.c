@@ -86,6 +86,17 @@ static void add_blocks_range(
 		units_add_count(out, (uint64_t)llround(row->blocks.hi));
 }
 
+/* Only one that is not libc's is worth a word. */
+static void add_allocator(struct strbuf *out, const struct snapshot *s)
+{
+	const char *allocator = input_allocator(s);
+
+	if (!allocator[0] || !strncmp(allocator, "libc.so.", 8))
+		return;
+	strbuf_add_text(out, "; malloc of ");
+	strbuf_add_escaped(out, allocator, strlen(allocator));
+}
+
 static void add_title(struct strbuf *out, const struct top_view *v)
 {
 	const struct snapshot *s = v->input->snapshot;
@@ -122,6 +133,7 @@ static void add_title(struct strbuf *out, const struct top_view *v)
 	units_add_count(out, (uint64_t)r->total.sum.samples);
 	strbuf_add_text(out, r->total.sum.samples == 1 ? " sample\n" : " samples\n");
 	input_add_interval(out, r->interval_bytes);
+	add_allocator(out, s);
 	if (v->options->filter.focus || v->options->filter.ignore || v->options->filter.module) {
 		strbuf_add_text(out, "; ");
 		units_add_count(out, v->sites->n_sites);
@@ -245,10 +257,9 @@ static void add_rss_hint(struct strbuf *out, const struct top_view *v)
 		return;
 	strbuf_add_text(out, "\nRSS is ");
 	units_add_bytes(out, rss);
-	strbuf_add_text(out,
-		": most of it is not live malloc memory (freed but kept "
-		"by the allocator? own arenas? PYTHONMALLOC=malloc, "
-		"USE_ZEND_ALLOC=0)\n");
+	strbuf_add_text(out, ": most of it is not live malloc memory (freed but kept "
+			     "by the allocator? own arenas? PYTHONMALLOC=malloc, "
+			     "USE_ZEND_ALLOC=0)\n");
 }
 
 void top_text(const struct top_view *v, struct strbuf *out)

@@ -11,7 +11,7 @@
 
 #include "analyzer/alloc.h"
 #include "analyzer/suggest.h"
-#include "analyzer/target/library.h"
+#include "analyzer/target/preload_list.h"
 #include "analyzer/target/program.h"
 #include "analyzer/units.h"
 #include "preload/state/settings.h"
@@ -174,28 +174,44 @@ void doctor_settings(struct doctor_report *report, char **environment, bool all)
 	settings_read(&settings, environment, names, complain, report);
 }
 
+/* Whose malloc will stand behind heapspy's. */
+static void add_allocator(struct doctor_report *report, struct preload_list *list,
+	const char *program, const struct program_environment *env)
+{
+	struct strbuf text = { 0 };
+	struct fail ignored; /* only --allocator can fail to fit */
+
+	preload_list_fit(list, program, env, &ignored);
+	preload_list_describe(list, &text);
+	doctor_add(report,
+		list->uses_extended && list->has_extended && !list->extension[0] ? DOCTOR_NOTE
+										 : DOCTOR_OK,
+		"allocator", "%s", text.data);
+	strbuf_deinit(&text);
+}
+
 void doctor_command(struct doctor_report *report, char **words, int n_words)
 {
-	struct program_environment env;
+	struct program_environment env, with_list;
+	struct preload_list list;
 	struct program_facts facts;
-	struct strbuf preload = { 0 };
-	char library[PATH_MAX];
 	struct fail f;
+	bool has_list;
 	int ret, word;
 	unsigned i;
 
 	report->subject = "command";
 	program_environment_init(&env);
+	with_list = env;
 	/* As run starts it: heapspy first, then what is there already. */
-	if (library_find(library, sizeof(library), &f) == 0) {
-		strbuf_addf(&preload, "%s%s%s", library, env.preload ? ":" : "",
-			env.preload ? env.preload : "");
-		env.preload = preload.data;
-		doctor_add(report, DOCTOR_OK, "library", "%s", library);
+	has_list = preload_list_init(&list, NULL, &env, &f) == 0;
+	if (has_list) {
+		with_list.preload = list.text.data;
+		doctor_add(report, DOCTOR_OK, "library", "%s", list.library);
 	} else {
 		doctor_add(report, DOCTOR_BAD, "library", "%s", f.text);
 	}
-	ret = program_check(words[0], &env, &facts, &f);
+	ret = program_check(words[0], &with_list, &facts, &f);
 	if (facts.path.file[0] && (ret == 0 || facts.n_findings))
 		doctor_add(report, DOCTOR_OK, "file", "%s", facts.path.file);
 	if (facts.path.n_scripts)
@@ -210,6 +226,8 @@ void doctor_command(struct doctor_report *report, char **words, int n_words)
 		doctor_add(report,
 			facts.findings[i].verdict == PROGRAM_CANNOT ? DOCTOR_BAD : DOCTOR_NOTE,
 			program_kind_name(facts.findings[i].kind), "%s", facts.findings[i].text);
+	if (ret == 0 && has_list)
+		add_allocator(report, &list, facts.path.program, &env);
 	if (ret < 0 && !facts.n_findings)
 		doctor_add(report, DOCTOR_BAD, "start", "%s", f.text);
 	doctor_places(report);
@@ -226,5 +244,5 @@ void doctor_command(struct doctor_report *report, char **words, int n_words)
 			strbuf_add_shell_word(&report->next, words[word]);
 		}
 	}
-	strbuf_deinit(&preload);
+	preload_list_deinit(&list);
 }

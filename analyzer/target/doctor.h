@@ -69,6 +69,16 @@ void doctor_places(struct doctor_report *report);
 /* States of this user in directory dir (or "anon") that are of no use to anybody any more. */
 void doctor_leftovers(struct doctor_report *report, const char *dir);
 
+/* Which allocators are installed here for heapspy run --allocator. */
+void doctor_allocators(struct doctor_report *report);
+
+/*
+ * The allocator behind heapspy in process pid, whose /proc/PID/maps and state these are: its
+ * name, and which of its functions are not seen.
+ */
+void doctor_process_allocator(struct doctor_report *report, uint32_t pid, const char *maps,
+	const struct state_header *state);
+
 /*
  * As doctor_settings() for a process that has overwritten its environment: what its
  * state tells of what is in force, and what nobody can tell. state may be NULL.

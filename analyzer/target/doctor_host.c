@@ -226,7 +226,8 @@ static void check_environment(struct doctor_report *report)
 			"libheapspy.so first",
 			env.preload, object);
 	else if (found == PROGRAM_PRELOAD_MISSING)
-		doctor_add(report, DOCTOR_NOTE, "preload", "LD_PRELOAD=%s: %s is not there",
+		doctor_add(report, DOCTOR_NOTE, "preload",
+			"LD_PRELOAD=%s: %s is not there, or no library of this machine",
 			env.preload, object);
 	else if (strstr(env.preload, "libheapspy.so"))
 		doctor_add(report, DOCTOR_NOTE, "preload",
@@ -345,6 +346,7 @@ void doctor_host(struct doctor_report *report)
 	check_kernel(report);
 	check_libc(report);
 	check_library(report);
+	doctor_allocators(report);
 	doctor_places(report);
 	doctor_leftovers(report, state_dir());
 	check_ptrace(report);

@@ -332,12 +332,17 @@ static void explain_passing(struct doctor_report *report, const struct process *
 static void check_state(struct doctor_report *report, const struct process *p,
 	const struct program_facts *facts, struct live_state **livep)
 {
+	const struct state_header *state;
 	struct fail f;
 
-	if (live_state_open(p->pid, livep, &f) < 0)
+	if (live_state_open(p->pid, livep, &f) < 0) {
 		explain_passing(report, p, facts, &f);
-	else
-		doctor_state(report, p->pid, live_state_header(*livep));
+		return;
+	}
+	state = live_state_header(*livep);
+	doctor_state(report, p->pid, state);
+	if (!(state->flags & HEAPSPY_INFO_NOT_INTERPOSED) && state->next_malloc[0])
+		doctor_process_allocator(report, p->pid, p->maps.data, state);
 }
 
 /* can_run: another start of it, under heapspy, would do. */

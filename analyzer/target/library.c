@@ -23,7 +23,7 @@ static bool take(const char *path, char *out, size_t bytes)
 	return fits;
 }
 
-int library_find(char *out, size_t bytes, struct fail *f)
+static bool find(char *out, size_t bytes)
 {
 	char command[PATH_MAX], path[PATH_MAX + 128], *slash;
 	ssize_t n = readlink("/proc/self/exe", command, sizeof(command) - 1);
@@ -36,11 +36,31 @@ int library_find(char *out, size_t bytes, struct fail *f)
 	for (i = 0; slash && i < sizeof(places) / sizeof(places[0]); i++) {
 		snprintf(path, sizeof(path), "%s%s", command, places[i]);
 		if (take(path, out, bytes))
-			return 0;
+			return true;
 	}
-	if (take(HEAPSPY_LIBRARY, out, bytes))
-		return 0;
-	return fail_set(f, EXIT_CODE_OTHER,
-		"libheapspy.so is not where it was installed (%s): install heapspy anew",
-		HEAPSPY_LIBRARY);
+	return take(HEAPSPY_LIBRARY, out, bytes);
+}
+
+int library_find(char *out, size_t bytes, struct fail *f)
+{
+	if (!find(out, bytes))
+		return fail_set(f, EXIT_CODE_OTHER,
+			"libheapspy.so is not where it was installed (%s): install heapspy anew",
+			HEAPSPY_LIBRARY);
+	/* ld.so(8): separators, and the start of $ORIGIN and its like. */
+	if (strpbrk(out, ": $"))
+		return fail_set(f, EXIT_CODE_OTHER,
+			"'%s' cannot stand in LD_PRELOAD, where blanks and colons end a name and $ "
+			"begins a variable; install heapspy elsewhere",
+			out);
+	return 0;
+}
+
+bool library_find_extension(const char *library, char *out, size_t bytes)
+{
+	const char *slash = strrchr(library, '/');
+	int n = snprintf(out, bytes, "%.*s" LIBRARY_EXTENSION,
+		(int)(slash ? slash + 1 - library : 0), library);
+
+	return n > 0 && (size_t)n < bytes && access(out, R_OK) == 0;
 }

@@ -43,7 +43,6 @@ const char *program_kind_name(enum program_kind kind)
 		[PROGRAM_HAS_WRAPPER] = "malloc-wrapper",
 		[PROGRAM_HIDES_MALLOC] = "hidden-malloc",
 		[PROGRAM_HAS_ALLOCATOR] = "own-allocator",
-		[PROGRAM_LINKS_ALLOCATOR] = "linked-allocator",
 		[PROGRAM_IS_GO] = "go",
 		[PROGRAM_IS_LOADER] = "loader",
 		[PROGRAM_IS_UNKNOWN_LOADER] = "unknown-loader",
@@ -184,7 +183,7 @@ static unsigned allocator_in(uint32_t mask)
 	unsigned i;
 
 	for (i = 0; i < PROGRAM_N_SYMBOLS; i++)
-		if (program_elf_has(mask, i) && program_elf_allocator((enum program_symbol)i))
+		if (program_elf_has(mask, i) && program_symbols_allocator((enum program_symbol)i))
 			break;
 	return i;
 }
@@ -199,7 +198,7 @@ static void judge_exported_malloc(const char *shown, struct program_facts *facts
 	const struct program_elf *elf = &facts->elf;
 	unsigned known = allocator_in(elf->exported | elf->internal);
 	const char *allocator = known < PROGRAM_N_SYMBOLS
-					? program_elf_allocator((enum program_symbol)known)
+					? program_symbols_allocator((enum program_symbol)known)
 					: NULL;
 
 	if (!allocator && program_elf_has(elf->imported, PROGRAM_SYMBOL_DLSYM))
@@ -218,7 +217,7 @@ static void judge_exported_malloc(const char *shown, struct program_facts *facts
 static void judge_allocators(const char *shown, struct program_facts *facts)
 {
 	const struct program_elf *elf = &facts->elf;
-	unsigned known = allocator_in(elf->exported | elf->internal), i;
+	unsigned known = allocator_in(elf->exported | elf->internal);
 
 	if (program_elf_has(elf->exported, PROGRAM_SYMBOL_MALLOC))
 		judge_exported_malloc(shown, facts);
@@ -231,17 +230,8 @@ static void judge_allocators(const char *shown, struct program_facts *facts)
 		add(facts, PROGRAM_HAS_ALLOCATOR, 0,
 			"%s contains %s under a name of its own (%s): what comes from there is not "
 			"seen. See heapspy help allocators",
-			shown, program_elf_allocator((enum program_symbol)known),
-			program_elf_symbol((enum program_symbol)known));
-	for (i = PROGRAM_LIBRARY_JEMALLOC; i <= PROGRAM_LIBRARY_MIMALLOC; i++)
-		if (program_elf_has(elf->libraries, i))
-			add(facts, PROGRAM_LINKS_ALLOCATOR, 0,
-				"%s is linked with %s: heapspy stands before it and sees its "
-				"malloc%s",
-				shown, elf->needed[i],
-				program_elf_has(elf->imported, PROGRAM_SYMBOL_MALLOCX)
-					? ", but not mallocx and its kin"
-					: "");
+			shown, program_symbols_allocator((enum program_symbol)known),
+			program_symbols_name((enum program_symbol)known));
 }
 
 void program_judge_file(int fd, const char *shown, struct program_facts *facts)
@@ -334,7 +324,9 @@ static void judge_preload(const struct program_environment *env, struct program_
 		break;
 	case PROGRAM_PRELOAD_MISSING:
 		add(facts, PROGRAM_LACKS_PRELOAD, 0,
-			"%s in LD_PRELOAD is not there: the loader goes on without it", object);
+			"%s in LD_PRELOAD is not there, or no library of this machine: the loader "
+			"goes on without it",
+			object);
 		break;
 	}
 }

@@ -47,10 +47,9 @@ enum program_kind {
 	PROGRAM_IS_DAMAGED,      /* the kernel will not take it */
 	PROGRAM_LACKS_LOADER,
 	/* PROGRAM_REMARK */
-	PROGRAM_HAS_WRAPPER,     /* exports a malloc which may hand on to the next one */
-	PROGRAM_HIDES_MALLOC,    /* its own calls were bound at link time */
-	PROGRAM_HAS_ALLOCATOR,   /* jemalloc and kin under names of their own */
-	PROGRAM_LINKS_ALLOCATOR, /* heapspy stands before it */
+	PROGRAM_HAS_WRAPPER,   /* exports a malloc which may hand on to the next one */
+	PROGRAM_HIDES_MALLOC,  /* its own calls were bound at link time */
+	PROGRAM_HAS_ALLOCATOR, /* jemalloc and kin under names of their own */
 	PROGRAM_IS_GO,
 	PROGRAM_IS_LOADER,
 	PROGRAM_IS_UNKNOWN_LOADER,

@@ -33,6 +33,7 @@
 struct file {
 	int fd;
 	uint64_t bytes;
+	bool dynamic_only; /* .symtab is not wanted */
 };
 
 /* A string table in memory; NUL-terminated at bytes. */
@@ -40,51 +41,6 @@ struct strings {
 	char *data;
 	uint64_t bytes;
 };
-
-static const struct {
-	const char *name;
-	const char *allocator;
-} symbols[PROGRAM_N_SYMBOLS] = {
-	[PROGRAM_SYMBOL_MALLOC] = { "malloc", NULL },
-	[PROGRAM_SYMBOL_DLSYM] = { "dlsym", NULL },
-	[PROGRAM_SYMBOL_MALLOCX] = { "mallocx", NULL },
-	[PROGRAM_SYMBOL_ASAN] = { "__asan_init", NULL },
-	[PROGRAM_SYMBOL_TSAN] = { "__tsan_init", NULL },
-	[PROGRAM_SYMBOL_MSAN] = { "__msan_init", NULL },
-	[PROGRAM_SYMBOL_HWASAN] = { "__hwasan_init", NULL },
-	[PROGRAM_SYMBOL_LSAN] = { "__lsan_init", NULL },
-	[PROGRAM_SYMBOL_MALLCTL] = { "mallctl", "jemalloc" },
-	[PROGRAM_SYMBOL_JE_MALLOC] = { "je_malloc", "jemalloc" },
-	[PROGRAM_SYMBOL_RJEM_MALLOC] = { "_rjem_malloc", "jemalloc" },
-	[PROGRAM_SYMBOL_MI_MALLOC] = { "mi_malloc", "mimalloc" },
-	[PROGRAM_SYMBOL_TC_MALLOC] = { "tc_malloc", "tcmalloc" },
-	[PROGRAM_SYMBOL_TCMALLOC_INTERNAL] = { "TCMallocInternalMalloc", "tcmalloc" },
-	[PROGRAM_SYMBOL_RPMALLOC] = { "rpmalloc", "rpmalloc" },
-	[PROGRAM_SYMBOL_SN_MALLOC] = { "sn_malloc", "snmalloc" },
-	[PROGRAM_SYMBOL_SCUDO_MALLOC] = { "scudo_malloc", "scudo" },
-};
-
-/* Beginnings of library names. */
-static const char *const libraries[PROGRAM_N_LIBRARIES] = {
-	[PROGRAM_LIBRARY_ASAN] = "libasan.so",
-	[PROGRAM_LIBRARY_TSAN] = "libtsan.so",
-	[PROGRAM_LIBRARY_LSAN] = "liblsan.so",
-	[PROGRAM_LIBRARY_HWASAN] = "libhwasan.so",
-	[PROGRAM_LIBRARY_JEMALLOC] = "libjemalloc",
-	[PROGRAM_LIBRARY_TCMALLOC] = "libtcmalloc",
-	[PROGRAM_LIBRARY_MIMALLOC] = "libmimalloc",
-	[PROGRAM_LIBRARY_MUSL] = "libc.musl-",
-};
-
-const char *program_elf_allocator(enum program_symbol symbol)
-{
-	return symbols[symbol].allocator;
-}
-
-const char *program_elf_symbol(enum program_symbol symbol)
-{
-	return symbols[symbol].name;
-}
 
 static bool is_inside(const struct file *file, uint64_t offset, uint64_t bytes)
 {
@@ -173,22 +129,20 @@ static bool is_exported(const Elf64_Sym *symbol)
 static void note_symbol(
 	struct program_elf *elf, const Elf64_Sym *symbol, const char *name, bool dynamic)
 {
-	unsigned i;
+	enum program_symbol i = program_symbols_find(name);
 
-	for (i = 0; i < PROGRAM_N_SYMBOLS; i++) {
-		if (strcmp(name, symbols[i].name))
-			continue;
-		if (!is_defined(symbol)) {
-			/* A weak one asks whether somebody else brings it along. */
-			if (dynamic && symbol->st_shndx == SHN_UNDEF &&
-				ELF64_ST_BIND(symbol->st_info) != STB_WEAK)
-				elf->imported |= 1u << i;
-		} else if (!dynamic) {
-			elf->internal |= 1u << i;
-		} else if (is_exported(symbol)) {
-			elf->exported |= 1u << i;
-		}
+	if (i == PROGRAM_N_SYMBOLS)
 		return;
+	if (is_defined(symbol)) {
+		if (!dynamic)
+			elf->internal |= 1u << i;
+		else if (is_exported(symbol))
+			elf->exported |= 1u << i;
+	} else if (dynamic && symbol->st_shndx == SHN_UNDEF) {
+		if (ELF64_ST_BIND(symbol->st_info) == STB_WEAK)
+			elf->asked_for |= 1u << i;
+		else
+			elf->imported |= 1u << i;
 	}
 }
 
@@ -252,20 +206,26 @@ static uint64_t count_by_gnu_hash(const struct file *file, uint64_t offset)
 }
 
 struct dynamic {
-	uint64_t strings, strings_bytes, symbols, hash, gnu_hash, soname;
-	bool has_soname;
+	uint64_t strings, strings_bytes, symbols, hash, gnu_hash, soname, rpath, runpath;
+	bool has_soname, has_rpath, has_runpath;
 };
 
-static void note_library(struct program_elf *elf, const char *name)
+/* *linksp: bytes of elf->links in use; the NUL that ends the list stays behind them. */
+static void note_library(struct program_elf *elf, const char *name, size_t *linksp)
 {
-	unsigned i;
+	enum program_library library = program_symbols_library(name);
+	size_t bytes = strlen(name) + 1;
 
-	for (i = 0; i < PROGRAM_N_LIBRARIES; i++) {
-		if (strncmp(name, libraries[i], strlen(libraries[i])))
-			continue;
-		elf->libraries |= 1u << i;
-		copy_cut(elf->needed[i], sizeof(elf->needed[i]), name);
+	if (bytes == 1)
+		return;
+	if (bytes < sizeof(elf->links) - *linksp) {
+		memcpy(elf->links + *linksp, name, bytes);
+		*linksp += bytes;
+	} else {
+		elf->is_cut = true;
 	}
+	if (library < PROGRAM_N_LIBRARIES)
+		elf->libraries |= 1u << library;
 }
 
 static struct dynamic dynamic_of(const Elf64_Dyn *entries, uint64_t n_entries)
@@ -296,6 +256,14 @@ static struct dynamic dynamic_of(const Elf64_Dyn *entries, uint64_t n_entries)
 			d.soname = value;
 			d.has_soname = true;
 			break;
+		case DT_RPATH:
+			d.rpath = value;
+			d.has_rpath = true;
+			break;
+		case DT_RUNPATH:
+			d.runpath = value;
+			d.has_runpath = true;
+			break;
 		}
 	}
 	return d;
@@ -310,6 +278,7 @@ static void read_dynamic(const struct file *file, const Elf64_Phdr *headers, uns
 	Elf64_Dyn *entries;
 	struct dynamic d;
 	uint32_t counts[2];
+	size_t links = 0;
 
 	if (bytes > DYNAMIC_BYTES_MAX || !is_inside(file, dynamic->p_offset, bytes)) {
 		elf->is_cut = true;
@@ -329,9 +298,14 @@ static void read_dynamic(const struct file *file, const Elf64_Phdr *headers, uns
 	}
 	for (i = 0; i < n_entries && entries[i].d_tag != DT_NULL; i++)
 		if (entries[i].d_tag == DT_NEEDED)
-			note_library(elf, string_at(&strings, entries[i].d_un.d_val));
+			note_library(elf, string_at(&strings, entries[i].d_un.d_val), &links);
 	if (d.has_soname)
 		copy_cut(elf->soname, sizeof(elf->soname), string_at(&strings, d.soname));
+	if (d.has_rpath)
+		copy_cut(elf->rpath, sizeof(elf->rpath), string_at(&strings, d.rpath));
+	if (d.has_runpath)
+		copy_cut(elf->runpath, sizeof(elf->runpath), string_at(&strings, d.runpath));
+	elf->has_runpath = d.has_runpath;
 	/* Without section headers the hash tables alone tell where .dynsym ends. */
 	by_hash =
 		d.gnu_hash ? count_by_gnu_hash(file, offset_of(headers, n_headers, d.gnu_hash)) : 0;
@@ -377,7 +351,8 @@ static uint64_t read_sections(
 		}
 		if (s.sh_type == SHT_DYNSYM)
 			n_dynamic = s.sh_size / sizeof(Elf64_Sym);
-		if (s.sh_type != SHT_SYMTAB || !read_section(file, header, s.sh_link, &linked))
+		if (file->dynamic_only || s.sh_type != SHT_SYMTAB ||
+			!read_section(file, header, s.sh_link, &linked))
 			continue;
 		strings = read_strings(file, linked.sh_offset, linked.sh_size);
 		if (strings.data)
@@ -471,9 +446,9 @@ static const char *read_headers(
 	return damage;
 }
 
-void program_elf_read(int fd, struct program_elf *elf)
+static void read_elf(int fd, bool dynamic_only, struct program_elf *elf)
 {
-	struct file file = { .fd = fd };
+	struct file file = { .fd = fd, .dynamic_only = dynamic_only };
 	Elf64_Ehdr header;
 	struct stat st;
 
@@ -501,4 +476,14 @@ void program_elf_read(int fd, struct program_elf *elf)
 	elf->damage = read_headers(&file, &header, elf);
 	if (!elf->damage)
 		elf->kind = PROGRAM_ELF_PROGRAM;
+}
+
+void program_elf_read(int fd, struct program_elf *elf)
+{
+	read_elf(fd, false, elf);
+}
+
+void program_elf_read_dynamic(int fd, struct program_elf *elf)
+{
+	read_elf(fd, true, elf);
 }

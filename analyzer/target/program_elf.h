@@ -12,46 +12,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "analyzer/target/program_symbols.h"
+
 #define PROGRAM_ELF_LOADER_BYTES 512
 #define PROGRAM_ELF_SONAME_BYTES 64
-#define PROGRAM_ELF_NEEDED_BYTES 64
-
-/* Symbols that matter; bits 1 << x in the masks below. */
-enum program_symbol {
-	PROGRAM_SYMBOL_MALLOC,
-	PROGRAM_SYMBOL_DLSYM,
-	PROGRAM_SYMBOL_MALLOCX,
-	/* A sanitizer's start. */
-	PROGRAM_SYMBOL_ASAN,
-	PROGRAM_SYMBOL_TSAN,
-	PROGRAM_SYMBOL_MSAN,
-	PROGRAM_SYMBOL_HWASAN,
-	PROGRAM_SYMBOL_LSAN,
-	/* Allocators under names of their own. */
-	PROGRAM_SYMBOL_MALLCTL,
-	PROGRAM_SYMBOL_JE_MALLOC,
-	PROGRAM_SYMBOL_RJEM_MALLOC,
-	PROGRAM_SYMBOL_MI_MALLOC,
-	PROGRAM_SYMBOL_TC_MALLOC,
-	PROGRAM_SYMBOL_TCMALLOC_INTERNAL,
-	PROGRAM_SYMBOL_RPMALLOC,
-	PROGRAM_SYMBOL_SN_MALLOC,
-	PROGRAM_SYMBOL_SCUDO_MALLOC,
-	PROGRAM_N_SYMBOLS,
-};
-
-/* Libraries that matter when the program asks for them itself (DT_NEEDED). */
-enum program_library {
-	PROGRAM_LIBRARY_ASAN,
-	PROGRAM_LIBRARY_TSAN,
-	PROGRAM_LIBRARY_LSAN,
-	PROGRAM_LIBRARY_HWASAN,
-	PROGRAM_LIBRARY_JEMALLOC,
-	PROGRAM_LIBRARY_TCMALLOC,
-	PROGRAM_LIBRARY_MIMALLOC,
-	PROGRAM_LIBRARY_MUSL,
-	PROGRAM_N_LIBRARIES,
-};
+#define PROGRAM_ELF_LINKS_BYTES  16384
+#define PROGRAM_ELF_PATHS_BYTES  4096
 
 enum program_elf_kind {
 	PROGRAM_ELF_NONE,    /* no ELF file */
@@ -74,9 +40,14 @@ struct program_elf {
 	char soname[PROGRAM_ELF_SONAME_BYTES];
 	uint32_t exported;  /* defined in .dynsym: seen by other objects */
 	uint32_t internal;  /* defined in .symtab */
-	uint32_t imported;  /* undefined in .dynsym */
+	uint32_t imported;  /* undefined in .dynsym, */
+	uint32_t asked_for; /* and weak: taken where somebody else brings it along */
 	uint32_t libraries; /* bits of enum program_library */
-	char needed[PROGRAM_N_LIBRARIES][PROGRAM_ELF_NEEDED_BYTES]; /* their names as asked for */
+	/* For finding the libraries: all names of DT_NEEDED, each with its NUL, "" behind the last;
+	 * where the object wants them looked for. */
+	char links[PROGRAM_ELF_LINKS_BYTES];
+	char rpath[PROGRAM_ELF_PATHS_BYTES], runpath[PROGRAM_ELF_PATHS_BYTES];
+	bool has_runpath; /* rpath does not count then */
 };
 
 /*
@@ -85,17 +56,13 @@ struct program_elf {
  */
 void program_elf_read(int fd, struct program_elf *elf);
 
+/* The same without .symtab, which is the longest part by far: internal stays 0. */
+void program_elf_read_dynamic(int fd, struct program_elf *elf);
+
 /* Whether mask has the bit of symbol or library number i. */
 static inline bool program_elf_has(uint32_t mask, unsigned i)
 {
 	return (mask >> i) & 1;
 }
-
-/* "jemalloc" for PROGRAM_SYMBOL_JE_MALLOC and its like, NULL for symbols that are no allocator's.
- */
-const char *program_elf_allocator(enum program_symbol symbol);
-
-/* The name of a symbol as it stands in the file. */
-const char *program_elf_symbol(enum program_symbol symbol);
 
 #endif

@@ -9,14 +9,14 @@
 enum program_preload {
 	PROGRAM_PRELOAD_FINE,
 	PROGRAM_PRELOAD_MALLOC_BEFORE, /* an object before heapspy's defines malloc */
-	PROGRAM_PRELOAD_MISSING,       /* an object named by its path is not there */
+	PROGRAM_PRELOAD_MISSING, /* an object named by its path is not there, or cannot be loaded */
 };
 
 /*
  * Looks at env->preload, a list with ':' or blanks between. Objects behind libheapspy.so stand
  * behind it in the order of symbols too, and are fine; without libheapspy.so in the list nothing
- * is looked at. An object without a slash is looked for in env->library_path and the usual
- * directories; where it is not found there it is passed over: the loader's cache may know it.
+ * is looked at. An object without a slash that is not found is passed over: the program's own
+ * DT_RUNPATH may know it.
  * object: the name of the one that matters.
  */
 enum program_preload program_preload_check(

@@ -72,6 +72,7 @@ def test_options_are_those_of_the_help(heapspy):
     (("top", "--", "--quie"), []),
     (("completion", ""), ["bash", "zsh", "fish"]),
     (("run", "--writer", "ex"), ["external"]),
+    (("run", "--allocator", ""), ["jemalloc", "tcmalloc", "tcmalloc_minimal", "mimalloc"]),
     (("run", "--dir", ""), ["\tfiles"]),
     (("run", "ls"), ["\tcommand 1"]),
     (("run", "-v", "--depth", "3", "--", "ls"), ["\tcommand 5"]),

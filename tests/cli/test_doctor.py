@@ -278,7 +278,7 @@ def test_commands_that_can(heapspy, tmp_path):
     assert level == "ok" and done.code == 0
     assert verdict.endswith(f"next: heapspy run -- {program('plain')} -v 'a b'")
     for kind, name in [("wrapper", "malloc-wrapper"), ("hidden_malloc", "hidden-malloc"),
-                       ("je_malloc", "own-allocator"), ("linked", "linked-allocator")]:
+                       ("je_malloc", "own-allocator")]:
         done = heapspy("doctor", "--", program(kind))
         ((level, _),) = text_of(done, name)
         assert level == "note" and done.code == 0

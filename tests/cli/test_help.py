@@ -48,7 +48,7 @@ def test_every_option_in_the_help_is_parsed(heapspy, tmp_path, command):
     samples = {"N": "1", "SIZE": "1MiB", "TIME": "1s", "DIR": "/dev/shm", "FILE": tmp_path / "out", "RE": "x",
                "C": "x", "WHO": "auto", "HOW": "cfi", "WHICH": "all", "WHEN": "auto", "NAME": "x"}
     if command == "run":
-        samples["WHEN"] = "on"
+        samples.update(WHEN="on", NAME="jemalloc")
     words, code = ARGUMENTS[command]
     for option, argument in options:
         if option == "--help":
