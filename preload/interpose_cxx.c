@@ -98,28 +98,16 @@ static bool reaches_us(const char *name)
 	return real_alloc_reaches_us(name, &object);
 }
 
-static bool same_object(void *function, void *other)
-{
-	Dl_info there, here;
-
-	return dladdr(function, &there) && dladdr(other, &here) &&
-	       there.dli_fbase == here.dli_fbase;
-}
-
 /* In a C++ runtime, whose new and delete are calls of malloc and free. */
 static bool is_runtimes(void *function)
 {
 	static const char *const names[] = { "libstdc++.so", "libc++.so", "libc++abi.so" };
 	const char *base;
-	Dl_info info;
 	unsigned i;
 
-	if (!dladdr(function, &info) || !info.dli_fname)
-		return false;
-	base = strrchr(info.dli_fname, '/');
-	base = base ? base + 1 : info.dli_fname;
-	for (i = 0; i < HS_ARRAY_SIZE(names); i++)
-		if (!strncmp(base, names[i], strlen(names[i])))
+	base = strrchr(real_alloc_path_of(function), '/');
+	for (i = 0; base && i < HS_ARRAY_SIZE(names); i++)
+		if (!strncmp(base + 1, names[i], strlen(names[i])))
 			return true;
 	return false;
 }
@@ -133,8 +121,7 @@ static enum way choose_way(void)
 		return DIRECT;
 	if (!next[NEW] || !next[DELETE])
 		return PLAIN;
-	if (same_object(next[NEW], (void *)real_alloc.malloc) &&
-		same_object(next[DELETE], (void *)real_alloc.malloc))
+	if (real_alloc_is_allocators(next[NEW]) && real_alloc_is_allocators(next[DELETE]))
 		return COUNTED;
 	return is_runtimes(next[NEW]) && is_runtimes(next[DELETE]) ? DIRECT : PLAIN;
 }
@@ -194,7 +181,7 @@ static HS_COLD enum way find_way(void)
 		next[i] = find_next(i);
 	/* A form of somebody else's comes back to us through malloc or another form. */
 	for (i = 0; i < N_FORMS; i++)
-		allocators[i] = next[i] && same_object(next[i], (void *)real_alloc.malloc);
+		allocators[i] = next[i] && real_alloc_is_allocators(next[i]);
 	found = choose_way();
 	/* First: what the allocator itself does by operator new must not lead here again. */
 	hs_store_release(&way, found);

@@ -24,7 +24,7 @@
 #define FIRST_THREADS      64
 #define NAMES              64
 #define TICKS              128
-#define ANCESTORS_MAX      64
+#define ANCESTORS_MAX      16
 #define MAX_BYTES_MIN      (256u << 10)
 
 /* The start of a small file, NUL-terminated; its length, 0 when it cannot be read. */
@@ -108,16 +108,14 @@ uint64_t process_state_start_ticks(uint32_t pid, uint32_t *ppidp)
 	return field == 22 ? value : 0;
 }
 
-/* Whether dir holds files whose names begin with prefix; removes them if asked to. */
-static bool scan(const char *dir, const char *prefix, bool remove)
+/* Calls wants() with each name in dir, and removes the files for which it returns true. */
+static void scan(const char *dir, bool (*wants)(const char *name, void *context), void *context)
 {
 	long fd = rawsys(SYS_open, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), n;
-	size_t prefix_bytes = strlen(prefix);
-	bool found = false;
 	char buffer[1024];
 
 	if (fd < 0)
-		return false;
+		return;
 	while ((n = rawsys(SYS_getdents64, fd, buffer, sizeof(buffer))) > 0) {
 		uint16_t length;
 		long at;
@@ -127,15 +125,16 @@ static bool scan(const char *dir, const char *prefix, bool remove)
 			const char *name = buffer + at + 19;
 
 			memcpy(&length, buffer + at + 16, sizeof(length));
-			if (strncmp(name, prefix, prefix_bytes))
-				continue;
-			found = true;
-			if (remove)
+			if (wants(name, context))
 				rawsys(SYS_unlinkat, fd, name, 0);
 		}
 	}
 	rawsys(SYS_close, fd);
-	return found;
+}
+
+static bool has_prefix(const char *name, void *prefix)
+{
+	return !strncmp(name, prefix, strlen(prefix));
 }
 
 /* What the names of all states of one process begin with: its images differ behind it. */
@@ -260,7 +259,7 @@ struct state_header *process_state_create(
 		 */
 		file_prefix(pid, start_ticks, path, sizeof(path));
 		if (!is_leased)
-			scan(settings->state_dir, path, true);
+			scan(settings->state_dir, has_prefix, path);
 		file_name(settings, pid, start_ticks, now_ns, path, sizeof(path));
 		state = state_map_create(path, max_bytes, &error);
 		if (!state)
@@ -309,25 +308,46 @@ void process_state_unlink(
 	rawsys(SYS_unlink, path);
 }
 
+struct ancestors {
+	unsigned n;
+	struct {
+		uint32_t pid;
+		uint64_t start_ticks;
+	} of[ANCESTORS_MAX];
+	bool found;
+};
+
+/* Notes whether the name is that of an ancestor's state; for scan(). */
+static bool is_ancestors(const char *name, void *context)
+{
+	struct ancestors *a = context;
+	char prefix[80];
+	unsigned i;
+
+	if (strncmp(name, "heapspy.", 8) != 0)
+		return false;
+	for (i = 0; i < a->n && !a->found; i++) {
+		file_prefix(a->of[i].pid, a->of[i].start_ticks, prefix, sizeof(prefix));
+		a->found = has_prefix(name, prefix);
+	}
+	return false;
+}
+
 bool process_state_is_descendant(const struct settings *settings)
 {
-	uint32_t pid = (uint32_t)rawsys(SYS_getpid, 0), parent;
-	unsigned generation;
+	struct ancestors a = { 0 };
+	uint32_t pid, parent;
 
 	/* Not our own pid: the image before an exec was the same process. */
 	process_state_start_ticks(0, &parent);
 	/* Beyond the holder of the lease nobody is of this run. */
-	for (generation = 0;
-		generation < ANCESTORS_MAX && parent > 1 && parent != settings->lease_pid;
-		generation++) {
-		char prefix[80];
-		uint64_t start_ticks;
-
+	while (a.n < ANCESTORS_MAX && parent > 1 && parent != settings->lease_pid) {
 		pid = parent;
-		start_ticks = process_state_start_ticks(pid, &parent);
-		file_prefix(pid, start_ticks, prefix, sizeof(prefix));
-		if (start_ticks && scan(settings->state_dir, prefix, false))
-			return true;
+		a.of[a.n].pid = pid;
+		a.of[a.n].start_ticks = process_state_start_ticks(pid, &parent);
+		a.n += a.of[a.n].start_ticks != 0;
 	}
-	return false;
+	if (a.n)
+		scan(settings->state_dir, is_ancestors, &a);
+	return a.found;
 }

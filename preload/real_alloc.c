@@ -34,6 +34,8 @@ static size_t boot_used;
 static enum { UNRESOLVED, RESOLVING, RESOLVED } progress;
 static char next_object[512];
 
+static const void *allocator; /* where the object of the next malloc begins */
+
 static void *boot_alloc(size_t bytes, size_t align)
 {
 	size_t at, size, end;
@@ -161,6 +163,9 @@ static void first_free_aligned_sized(void *block, size_t align, size_t n)
 {
 	first_free(block);
 }
+
+/* glibc 2.35 */
+int _dl_find_object(void *address, struct dl_find_object *result) __attribute__((weak));
 
 struct real_alloc real_alloc = {
 	.malloc = first_malloc,
@@ -301,15 +306,48 @@ void *real_alloc_next_or_in(const char *name, const char *const *sonames)
 	return function;
 }
 
-/* The next definition of name, if it is in the same object as the next malloc. */
-static void *in_family(const char *name, const void *family_base)
+/*
+ * Where the object begins that an address lies in; *pathp: its file as the loader names it.
+ * dladdr() searches the object's symbols too, which was two thirds of a process's start.
+ * Not by dl_iterate_phdr(), which ThreadSanitizer replaces, and we may be called while it starts.
+ */
+static const void *object_of(const void *address, const char **pathp)
 {
-	void *function = real_alloc_next(name);
+	struct dl_find_object object;
 	Dl_info info;
 
-	if (!function || !dladdr(function, &info) || info.dli_fbase != family_base)
+	*pathp = "";
+	if (_dl_find_object && !_dl_find_object((void *)address, &object)) {
+		*pathp = object.dlfo_link_map->l_name;
+		return object.dlfo_map_start;
+	}
+	if (!dladdr(address, &info))
 		return NULL;
-	return function;
+	*pathp = info.dli_fname;
+	return info.dli_fbase;
+}
+
+bool real_alloc_is_allocators(const void *function)
+{
+	const char *path;
+
+	return allocator && object_of(function, &path) == allocator;
+}
+
+const char *real_alloc_path_of(const void *function)
+{
+	const char *path;
+
+	object_of(function, &path);
+	return path;
+}
+
+/* The next definition of name, if it is in the same object as the next malloc. */
+static void *in_family(const char *name)
+{
+	void *function = real_alloc_next(name);
+
+	return real_alloc_is_allocators(function) ? function : NULL;
 }
 
 /* As strncpy, which AddressSanitizer replaces by one that may not be called while it starts. */
@@ -323,16 +361,14 @@ static void copy_path(char *to, const char *path, size_t size)
 void real_alloc_resolve(void)
 {
 	struct real_alloc found = real_alloc;
-	const void *base = NULL;
+	const char *path;
 	void *f;
-	Dl_info info;
 
 	if (progress != UNRESOLVED)
 		return;
 	progress = RESOLVING;
 #define RESOLVE(name, else_)                                                                       \
-	((f = in_family(#name, base)) ? (found.name = (__typeof__(found.name))f)                   \
-				      : (found.name = (else_)))
+	((f = in_family(#name)) ? (found.name = (__typeof__(found.name))f) : (found.name = (else_)))
 	/* These four every allocator has; those that may be missing come last (B1). */
 	found.malloc = (void *(*)(size_t))real_alloc_next("malloc");
 	found.free = (void (*)(void *))real_alloc_next("free");
@@ -345,10 +381,8 @@ void real_alloc_resolve(void)
 		rawsys(SYS_write, 2, line, sizeof(line) - 1);
 		rawsys(SYS_exit_group, 127);
 	}
-	if (dladdr((void *)found.malloc, &info)) {
-		base = info.dli_fbase;
-		copy_path(next_object, info.dli_fname, sizeof(next_object));
-	}
+	allocator = object_of((void *)found.malloc, &path);
+	copy_path(next_object, path, sizeof(next_object));
 	RESOLVE(posix_memalign, made_posix_memalign);
 	RESOLVE(memalign, memalign_by_posix);
 	RESOLVE(aligned_alloc, made_aligned_alloc);
@@ -371,15 +405,16 @@ bool real_alloc_reaches_us(const char *name, const char **objectp)
 {
 	void *seen = look_up(RTLD_DEFAULT, name);
 	const ElfW(Sym) *symbol = NULL;
-	Dl_info theirs, ours;
+	const char *path;
+	Dl_info theirs;
 
 	*objectp = "";
-	if (!seen || !dladdr1(seen, &theirs, (void **)&symbol, RTLD_DL_SYMENT) ||
-		!dladdr((void *)real_alloc_reaches_us, &ours))
+	if (!seen || object_of(seen, &path) == object_of((void *)real_alloc_reaches_us, &path) ||
+		!dladdr1(seen, &theirs, (void **)&symbol, RTLD_DL_SYMENT))
 		return true;
 	/* A program that takes malloc's address lends it a PLT entry of its own: undefined there.
 	 */
-	if (theirs.dli_fbase == ours.dli_fbase || (symbol && symbol->st_shndx == SHN_UNDEF))
+	if (symbol && symbol->st_shndx == SHN_UNDEF)
 		return true;
 	*objectp = theirs.dli_fname;
 	return false;

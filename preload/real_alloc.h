@@ -36,6 +36,12 @@ void real_alloc_resolve(void);
 /* The object whose malloc we forward to; "" before real_alloc_resolve(). */
 const char *real_alloc_next_object(void);
 
+/* Whether a function is in the object of the next malloc. After real_alloc_resolve(). */
+bool real_alloc_is_allocators(const void *function);
+
+/* File of the object that a function is in; "" the program's. Takes the loader's lock. */
+const char *real_alloc_path_of(const void *function);
+
 /*
  * Whether calls of name (malloc, _Znwm, ...) by ordinary code reach our function. If
  * not, *objectp names the object in front: an allocator inside the program, or
