@@ -155,7 +155,9 @@ HS_COLD struct state_header *lifecycle_state_or_make(void)
 		begun = BEGINNING;
 		hs_store_release(&begun, begin() ? DONE : PASSING);
 	}
-	if (begun == DONE)
+	/* A vfork child shares our memory: a state that it made would be its own, and end with it.
+	 */
+	if (begun == DONE && !(forked && process_state_is_vfork_child()))
 		state = make_state(forked);
 	hs_store_release(&process_page.making_state, 0);
 	return state;

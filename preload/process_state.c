@@ -108,6 +108,35 @@ uint64_t process_state_start_ticks(uint32_t pid, uint32_t *ppidp)
 	return field == 22 ? value : 0;
 }
 
+/* From field n of a text of /proc/PID/stat on; n is greater than 2. */
+static const char *stat_from(const char *text, unsigned n)
+{
+	const char *p = strrchr(text, ')');
+
+	for (n -= 2; p && *p && n; p++)
+		n -= *p == ' ';
+	return p ? p : "";
+}
+
+bool process_state_is_vfork_child(void)
+{
+	char path[48], own[512], its[512];
+	const char *a, *b;
+	uint32_t parent;
+
+	process_state_start_ticks(0, &parent);
+	log_format(path, sizeof(path), "/proc/%u/stat", parent);
+	if (!read_file(path, its, sizeof(its)) || !read_file("/proc/self/stat", own, sizeof(own)) ||
+		*stat_from(its, 3) != 'D')
+		return false;
+	/* Fields 23 and 24, size and resident pages, of one memory or of two. */
+	a = stat_from(own, 23);
+	b = stat_from(its, 23);
+	for (; *a && *a == *b && a < stat_from(own, 25); a++, b++)
+		;
+	return *a && a == stat_from(own, 25);
+}
+
 /* Calls wants() with each name in dir, and removes the files for which it returns true. */
 static void scan(const char *dir, bool (*wants)(const char *name, void *context), void *context)
 {

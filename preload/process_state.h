@@ -44,6 +44,12 @@ void process_state_unlink(
  */
 uint64_t process_state_start_ticks(uint32_t pid, uint32_t *ppidp);
 
+/*
+ * Whether the caller is a vfork child, to all appearance: its parent sleeps and cannot be
+ * woken, and has just as much memory.
+ */
+bool process_state_is_vfork_child(void);
+
 /* Whether some ancestor of this process has a state of heapspy (HEAPSPY_CHILDREN=none). */
 bool process_state_is_descendant(const struct settings *settings);
 

@@ -3,8 +3,9 @@
  * control, end. The processes that it becomes are targets.c's business.
  *
  * The command stays in our process group, so the terminal treats both as one
- * job. What the kernel sends to the group (Ctrl-C, a hang-up) has reached the
- * command already and is not passed on; what somebody sends to us alone is.
+ * job. What the kernel sends to the group (Ctrl-C) has reached the command already
+ * and is not passed on; what somebody sends to us alone is, and so is the hang-up
+ * of a terminal whose session we lead, of which the kernel tells nobody else.
  */
 #include "analyzer/run/session.h"
 
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/time.h>
 #include <sys/utsname.h>
@@ -29,6 +31,7 @@
 #include "preload/state/settings.h"
 
 #define CHILD_LOOK_NS 200000000ull
+#define FAREWELL_NS   1000000000ull
 
 /*
  * What an exec hands on and a fork does not, or what we change for ourselves: the
@@ -38,6 +41,7 @@ struct inheritance {
 	sigset_t mask;
 	struct sigaction on_child;
 	struct itimerval timers[3]; /* ITIMER_REAL, _VIRTUAL, _PROF: alarm() before an exec */
+	struct rlimit files;
 	int parent_death_signal;
 };
 
@@ -53,6 +57,9 @@ static void take_over(struct inheritance *given, const sigset_t *blocked)
 	for (which = ITIMER_REAL; which <= ITIMER_PROF; which++)
 		if (setitimer(which, &none, &given->timers[which]))
 			given->timers[which] = none;
+	/* Two descriptors a process that we look after. */
+	getrlimit(RLIMIT_NOFILE, &given->files);
+	setrlimit(RLIMIT_NOFILE, &(struct rlimit){ given->files.rlim_max, given->files.rlim_max });
 	if (prctl(PR_GET_PDEATHSIG, &given->parent_death_signal))
 		given->parent_death_signal = 0;
 }
@@ -64,6 +71,7 @@ static void hand_on(const struct inheritance *given)
 	sigaction(SIGCHLD, &given->on_child, NULL);
 	for (which = ITIMER_REAL; which <= ITIMER_PROF; which++)
 		setitimer(which, &given->timers[which], NULL);
+	setrlimit(RLIMIT_NOFILE, &given->files);
 	prctl(PR_SET_PDEATHSIG, given->parent_death_signal, 0, 0, 0);
 	sigprocmask(SIG_SETMASK, &given->mask, NULL);
 }
@@ -156,13 +164,26 @@ static void stop_too(struct session *s)
 	raise(SIGSTOP);
 }
 
+/* Whether a shell that knows jobs waits for us; *in_frontp: and the terminal is ours. */
+static bool is_job(bool *in_frontp)
+{
+	pid_t group = getpgrp();
+	struct proc_stat stat;
+
+	if (!proc_read_stat((uint32_t)getpid(), &stat) || stat.terminal_group < 0)
+		return false;
+	*in_frontp = stat.terminal_group == group;
+	return getpgid(getppid()) != group;
+}
+
 /*
  * Collects what has ended, and stops with the command when the terminal stopped
- * it, be it that the command answered by a SIGSTOP of its own. One that somebody
- * else stops is no business of the shell's: we go on.
+ * it, be it that the command answered by a SIGSTOP of its own, and when its shell
+ * would get no prompt else. Anybody else's SIGSTOP is for the command alone.
  */
 static void reap(struct session *s)
 {
+	bool in_front = false;
 	int status;
 	pid_t pid;
 
@@ -172,7 +193,8 @@ static void reap(struct session *s)
 		if (!WIFSTOPPED(status)) {
 			s->wait_status = status;
 			s->end_ns = clock_ns(CLOCK_MONOTONIC);
-		} else if (WSTOPSIG(status) != SIGSTOP || s->was_told_to_stop) {
+		} else if (WSTOPSIG(status) != SIGSTOP || s->was_told_to_stop ||
+			   (is_job(&in_front) && in_front && is_stopped(s->pid))) {
 			stop_too(s);
 		}
 	}
@@ -190,14 +212,34 @@ static void forward(const struct session *s, const struct signalfd_siginfo *info
 		kill((pid_t)s->pid, (int)info->ssi_signo);
 }
 
-/* Whether a signal means that we shall leave, when the command has ended and others go on. */
-static bool is_farewell(int signal)
+/*
+ * The command has ended and others go on. Those that the same signal reached, or is
+ * about to, get a moment to end, for their last snapshot. Returns false when it is
+ * the second one: leave at once.
+ */
+static bool on_signal_after_end(struct session *s, int signal)
 {
 	struct sigaction action;
 
-	return (signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT) &&
-	       /* nohup, and jobs in the background of a script */
-	       !(sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN);
+	/* nohup, and jobs in the background of a script */
+	if (sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+		return true;
+	switch (signal) {
+	case SIGTSTP:
+		stop_too(s);
+		return true;
+	case SIGINT:
+	case SIGTERM:
+	case SIGHUP:
+	case SIGQUIT:
+	case SIGABRT:
+		if (s->leave_ns)
+			return false;
+		s->leave_ns = clock_ns(CLOCK_MONOTONIC) + FAREWELL_NS;
+		return true;
+	default:
+		return true;
+	}
 }
 
 /* What to do about one signal. Returns false when it means that we shall leave. */
@@ -207,16 +249,18 @@ static bool on_signal(struct session *s, const struct signalfd_siginfo *info)
 	/* What the command sends to its group, or to all, it has not sent to itself through us. */
 	bool sent_to_us = info->ssi_code != SI_KERNEL &&
 			  !(info->ssi_pid && proc_is_below(info->ssi_pid, (uint32_t)getpid()));
+	bool in_front;
 
 	if (signal == SIGCHLD) {
 		reap(s);
 		return true;
 	}
 	if (has_ended(s))
-		return !is_farewell(signal);
+		return on_signal_after_end(s, signal);
 	if (signal == SIGCONT) {
 		s->was_told_to_stop = false;
-		if (is_stopped(s->pid))
+		/* A shell continues the whole group. */
+		if (is_stopped(s->pid) || (sent_to_us && !is_job(&in_front)))
 			kill((pid_t)s->pid, SIGCONT);
 		return true;
 	}
@@ -227,7 +271,7 @@ static bool on_signal(struct session *s, const struct signalfd_siginfo *info)
 			return true;
 		}
 	}
-	if (sent_to_us)
+	if (sent_to_us || (signal == SIGHUP && getsid(0) == getpid()))
 		forward(s, info);
 	return true;
 }
@@ -287,6 +331,8 @@ static void wait_for_event(struct session *s, int signal_fd)
 
 	if (has_ended(s) && next_ns > now + CHILD_LOOK_NS)
 		next_ns = now + CHILD_LOOK_NS;
+	if (s->leave_ns && next_ns > s->leave_ns)
+		next_ns = s->leave_ns;
 	fds[n++] = (struct pollfd){ signal_fd, POLLIN, 0 };
 	fds[n++] = (struct pollfd){ t->inotify_fd, POLLIN, 0 };
 	for (i = 0; i < t->n; i++)
@@ -320,6 +366,8 @@ static void watch(struct session *s, int signal_fd)
 		targets_attend(&s->targets, clock_ns(CLOCK_MONOTONIC));
 		if (!has_ended(s))
 			continue;
+		if (s->leave_ns && clock_ns(CLOCK_MONOTONIC) >= s->leave_ns)
+			return;
 		reap(s);
 		n = n_to_come(s);
 		/* What came between the last look and its own end is in the queue by now. */
@@ -353,18 +401,14 @@ int session_run(struct session *s, struct fail *f)
 	}
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	sigfillset(&all);
-	/* Faults of our own stay what they are; SIGTTOU would stop our last words. */
-	sigdelset(&all, SIGSEGV);
-	sigdelset(&all, SIGBUS);
-	sigdelset(&all, SIGILL);
-	sigdelset(&all, SIGFPE);
-	sigdelset(&all, SIGABRT);
+	/* All: a fault of our own kills nevertheless. SIGTTOU would stop our last words. */
 	take_over(&given, &all);
 	signal_fd = signalfd(-1, &all, SFD_NONBLOCK | SFD_CLOEXEC);
 	s->begin_ns = clock_ns(CLOCK_MONOTONIC);
 	ret = start(s, &given, f);
 	if (!ret)
 		watch(s, signal_fd);
+	targets_leave(&s->targets);
 	close(signal_fd);
 	return ret;
 }

@@ -35,6 +35,7 @@ struct session {
 	bool has_children;     /* adopted ones included; as reaping found it last */
 	bool was_told_to_stop; /* SIGTSTP came, and no stop or SIGCONT since */
 	uint64_t begin_ns, end_ns;
+	uint64_t leave_ns; /* when to let go of those that go on; 0: not yet */
 	struct targets targets;
 };
 

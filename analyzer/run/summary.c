@@ -111,7 +111,7 @@ static void add_figures(struct strbuf *out, const struct session *s, const struc
 	strbuf_add_text(out, " Peak about ");
 	units_add_bytes(out, (double)main->peak_live_bytes);
 	strbuf_addf(out, ", live at %s ",
-		main->live                                  ? "the last look"
+		main->live || main->wrote_end               ? "the last look"
 		: WIFSIGNALED(s->wait_status) && is_command ? "the end"
 							    : "exit");
 	units_add_bytes(out, (double)main->live_bytes);
@@ -196,6 +196,11 @@ static void add_nothing(struct strbuf *out, const struct session *s, const struc
 		/* A state that could not be seen from here: no room for its file, or another
 		 * /dev/shm. */
 		add_wrote_itself(out, s);
+	else if (main && main->is_damaged)
+		strbuf_add_text(out, "no snapshot: the program wrote over the profiler's state\n");
+	else if (targets_n_alive(&s->targets))
+		strbuf_add_text(
+			out, "no snapshot yet: what goes on alone writes its own from now on\n");
 	else if (s->targets.n_untold)
 		strbuf_add_text(out,
 			"no snapshot: it was brief and allocated too little for a sample; "
@@ -218,6 +223,10 @@ void summary_add(struct strbuf *out, const struct session *s, const char *name)
 		strbuf_add_char(out, '\n');
 		add_nothing(out, s, main);
 	}
+	if (main && main->n_snapshots && main->is_damaged)
+		strbuf_add_text(out,
+			"the last snapshot may not be of the end: the program wrote over "
+			"the profiler's state\n");
 	if (s->targets.n_failures) {
 		units_add_count(out, s->targets.n_failures);
 		strbuf_addf(out, " snapshot%s could not be written; the first: %s\n",

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,6 +32,8 @@
 #define MEMORY_TARGETS_MAX 8
 #define UNREADY_MAX        4096
 #define UNREADY_NS         2000000000ull
+#define ORPHANED_NS        200000000ull
+#define SPARE_FDS          6 /* for the looks into /proc, and for writing a snapshot */
 #define INTERVAL_NS_MIN    10000000ull
 #define NO_TIME            UINT64_MAX
 
@@ -64,6 +68,15 @@ static void forget(struct target *target)
 	target->pidfd = -1;
 }
 
+size_t targets_n_alive(const struct targets *t)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < t->n; i++)
+		n += t->all[i].live != NULL;
+	return n;
+}
+
 bool targets_has(const struct targets *t, uint32_t pid)
 {
 	size_t i;
@@ -95,12 +108,19 @@ static void note_figures(struct target *target, uint64_t now_ns)
 	target->self_ns = h->self_ns;
 	target->state_bytes = h->committed_bytes;
 	target->lifetime_ns = end_ns > h->start_ns ? end_ns - h->start_ns : 0;
-	if (!h->wrote_end) /* what destructors freed afterwards is of no interest */
+	target->wrote_end = h->wrote_end != 0;
+	if (!target->wrote_end) /* what destructors freed afterwards is of no interest */
 		target->live_bytes = h->live_bytes;
 	target->peak_live_bytes = h->peak_live_bytes;
 	target->lost = 0;
 	for (i = HEAPSPY_LOSS_NO_SCRATCH; i <= HEAPSPY_LOSS_REPLACED; i++)
 		target->lost += h->losses[i];
+}
+
+static bool refresh(struct target *target)
+{
+	target->is_damaged = !live_state_refresh(target->live);
+	return !target->is_damaged;
 }
 
 static void write_snapshot(struct targets *t, struct target *target, enum heapspy_reason reason)
@@ -124,7 +144,7 @@ static void finish(struct targets *t, struct target *target, uint64_t now_ns)
 {
 	const struct state_header *h;
 
-	if (live_state_refresh(target->live)) {
+	if (refresh(target)) {
 		note_figures(target, now_ns);
 		h = live_state_header(target->live);
 		/* It gave us up for lost, and did without. */
@@ -211,8 +231,20 @@ static bool is_ours(const struct targets *t, struct live_state *live)
 	       live_state_has_ended(live);
 }
 
-/* False: come again. */
-static bool try_name(struct targets *t, const char *name)
+/* Whether one more process can be looked after: the lowest free descriptor is what is used up. */
+static bool has_room(const struct targets *t)
+{
+	struct rlimit limit;
+	int fd = fcntl(t->dir_fd, F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0)
+		return false;
+	close(fd);
+	return getrlimit(RLIMIT_NOFILE, &limit) || (rlim_t)fd + SPARE_FDS < limit.rlim_cur;
+}
+
+/* Returns 0 when there is no more to do, else come again: -EAGAIN it is being made, -EMFILE. */
+static int try_name(struct targets *t, const char *name)
 {
 	const struct state_header *h;
 	struct live_state *live;
@@ -220,49 +252,72 @@ static bool try_name(struct targets *t, const char *name)
 
 	if (strncmp(name, PREFIX, sizeof(PREFIX) - 1) ||
 		strlen(name) >= sizeof(((struct target *)0)->name) || is_listed(t, name))
-		return true;
+		return 0;
+	if (!has_room(t))
+		return -EMFILE;
 	ret = live_state_open_file(t->dir_fd, name, true, &live);
 	if (ret < 0)
-		return ret != -EAGAIN;
+		return ret == -EAGAIN                                       ? -EAGAIN
+		       : ret == -EMFILE || ret == -ENFILE || ret == -ENOMEM ? -EMFILE
+									    : 0;
 	h = live_state_header(live);
 	if (h->lease.pid == t->own_pid && h->lease.start_ticks == t->own_start_ticks &&
 		is_ours(t, live))
 		adopt(t, name, live);
 	else
 		live_state_close(live);
-	return true;
-}
-
-static void note_unready(struct targets *t, const char *name)
-{
-	unsigned uid, pid;
-
-	if (t->n_unready >= UNREADY_MAX || sscanf(name, PREFIX "%u.%u.", &uid, &pid) != 2)
-		return;
-	t->unready =
-		alloc_room(t->unready, t->n_unready, &t->unready_capacity, sizeof(*t->unready));
-	t->unready[t->n_unready++] = (struct targets_unready){ alloc_text(name, strlen(name)),
-		clock_ns(CLOCK_MONOTONIC) + UNREADY_NS };
+	return 0;
 }
 
 static void take_in(struct targets *t, const char *name)
 {
-	if (!try_name(t, name))
-		note_unready(t, name);
+	int ret = try_name(t, name);
+	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+	unsigned uid, pid;
+
+	if (!ret || t->n_unready >= UNREADY_MAX || sscanf(name, PREFIX "%u.%u.", &uid, &pid) != 2)
+		return;
+	t->unready =
+		alloc_room(t->unready, t->n_unready, &t->unready_capacity, sizeof(*t->unready));
+	t->unready[t->n_unready++] = (struct targets_unready){ alloc_text(name, strlen(name)),
+		now_ns + ORPHANED_NS, now_ns + UNREADY_NS };
 }
 
-/* A file whose maker died in the middle never gets ready. */
+/* Whether the maker of a file of ours died in the middle of it. */
+static bool is_orphaned(const struct targets *t, const char *name)
+{
+	unsigned long long start_ticks;
+	unsigned uid, pid;
+	struct stat st;
+
+	return sscanf(name, PREFIX "%u.%u.%llu-", &uid, &pid, &start_ticks) == 3 &&
+	       uid == geteuid() && !fstatat(t->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) &&
+	       st.st_uid == uid && !proc_is_alive(proc_pid_here(pid, start_ticks), start_ticks);
+}
+
 static void retry_unready(struct targets *t)
 {
+	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
 	size_t i, kept = 0;
+	int ret = 0;
 
 	for (i = 0; i < t->n_unready; i++) {
 		struct targets_unready *one = &t->unready[i];
 
-		if (try_name(t, one->name) || clock_ns(CLOCK_MONOTONIC) >= one->until_ns)
-			free(one->name);
-		else
+		/* Where there is no room for one there is none for the next. */
+		if (ret != -EMFILE)
+			ret = try_name(t, one->name);
+		if (ret == -EMFILE && targets_n_alive(t)) {
+			one->until_ns = now_ns + UNREADY_NS;
+		} else if (ret == -EAGAIN && now_ns >= one->orphaned_ns &&
+			   is_orphaned(t, one->name)) {
+			unlinkat(t->dir_fd, one->name, 0);
+			ret = 0;
+		}
+		if (ret && now_ns < one->until_ns)
 			t->unready[kept++] = *one;
+		else
+			free(one->name);
 	}
 	t->n_unready = kept;
 }
@@ -298,9 +353,17 @@ void targets_discover(struct targets *t)
 			if (event->len)
 				take_in(t, event->name);
 		}
+		/* Those that have ended make room. */
+		targets_attend(t, clock_ns(CLOCK_MONOTONIC));
 	}
 	if (lost)
 		scan_all(t);
+}
+
+/* On the grid, however late this one is. */
+static uint64_t next_due_ns(const struct target *target, uint64_t now_ns)
+{
+	return now_ns + target->interval_ns - (now_ns - target->start_ns) % target->interval_ns;
 }
 
 static void attend(struct targets *t, struct target *target, uint64_t now_ns)
@@ -311,8 +374,11 @@ static void attend(struct targets *t, struct target *target, uint64_t now_ns)
 		finish(t, target, now_ns);
 		return;
 	}
-	if (!live_state_refresh(target->live))
+	if (!refresh(target)) {
+		if (target->due_ns)
+			target->due_ns = next_due_ns(target, now_ns);
 		return;
+	}
 	note_figures(target, now_ns);
 	live_state_rss_bytes(target->live);
 	h = live_state_header(target->live);
@@ -326,9 +392,7 @@ static void attend(struct targets *t, struct target *target, uint64_t now_ns)
 		 h->due_ns <= now_ns + target->interval_ns)
 		target->due_ns = h->due_ns;
 	if (target->due_ns && now_ns >= target->due_ns) {
-		/* On the grid, however late this one is. */
-		target->due_ns = now_ns + target->interval_ns -
-				 (now_ns - target->start_ns) % target->interval_ns;
+		target->due_ns = next_due_ns(target, now_ns);
 		/* As the process itself: nothing to tell of one that has not sampled. */
 		if (h->samples)
 			write_snapshot(t, target, HEAPSPY_REASON_INTERVAL);
@@ -345,7 +409,7 @@ static void forget_untold(struct targets *t)
 		const struct target *target = &t->all[i];
 
 		if (target->live || target->n_snapshots || target->n_failures ||
-			target->writes_itself || target->not_interposed)
+			target->writes_itself || target->not_interposed || target->is_damaged)
 			t->all[kept++] = *target;
 		else
 			t->n_untold++;
@@ -361,15 +425,6 @@ static bool wants_attention(const struct target *target, uint64_t now_ns)
 	return target->live &&
 	       (now_ns >= target->attended_ns + STATE_HEARTBEAT_NS ||
 		       (target->due_ns && now_ns >= target->due_ns) || poll(&end, 1, 0) > 0);
-}
-
-size_t targets_n_alive(const struct targets *t)
-{
-	size_t i, n = 0;
-
-	for (i = 0; i < t->n; i++)
-		n += t->all[i].live != NULL;
-	return n;
 }
 
 /*
@@ -423,20 +478,34 @@ uint64_t targets_next_ns(const struct targets *t, uint64_t now_ns)
 	return next_ns;
 }
 
+void targets_leave(struct targets *t)
+{
+	uint64_t now_ns;
+	size_t i;
+
+	targets_discover(t);
+	now_ns = clock_ns(CLOCK_MONOTONIC);
+	for (i = 0; i < t->n; i++) {
+		struct target *target = &t->all[i];
+
+		if (!target->live)
+			continue;
+		/* One that is at its exit handlers has left its last state to us. */
+		if (live_state_has_ended(target->live) ||
+			(refresh(target) && live_state_header(target->live)->exit_ns))
+			finish(t, target, now_ns);
+		else /* Silence for longer than the lease: it goes on by itself at once. */
+			live_state_hold_lease(target->live, 0, target->due_ns);
+	}
+	forget_untold(t);
+}
+
 void targets_deinit(struct targets *t)
 {
 	size_t i;
 
-	for (i = 0; i < t->n; i++) {
-		struct target *target = &t->all[i];
-
-		if (target->live && live_state_has_ended(target->live))
-			finish(t, target, clock_ns(CLOCK_MONOTONIC));
-		/* Silence for longer than the lease: the process goes on by itself at once. */
-		if (target->live)
-			live_state_hold_lease(target->live, 0, target->due_ns);
-		forget(target);
-	}
+	for (i = 0; i < t->n; i++)
+		forget(&t->all[i]);
 	for (i = 0; i < t->n_unready; i++)
 		free(t->unready[i].name);
 	free(t->unready);

@@ -27,6 +27,8 @@ struct target {
 	uint64_t due_ns;      /* CLOCK_MONOTONIC of the next snapshot on time; 0 none */
 	bool writes_itself;   /* HEAPSPY_WRITER=thread and the like: we only watch */
 	bool not_interposed;  /* another malloc stands before heapspy's */
+	bool is_damaged;      /* its state, so that nothing can be read of it */
+	bool wrote_end;       /* it gave us up for lost, and wrote its last snapshot itself */
 	unsigned n_failures;  /* snapshots that could not be written */
 	/* For the summary. */
 	char dir[1100]; /* of its snapshots; "": none was written */
@@ -35,10 +37,11 @@ struct target {
 	uint64_t live_bytes, peak_live_bytes; /* estimates */
 };
 
-/* A file that was still being made. */
+/* A file that was still being made, or for which there was no descriptor. */
 struct targets_unready {
 	char *name;
-	uint64_t until_ns; /* when to give it up */
+	uint64_t orphaned_ns; /* from when on a maker that is no more will not finish it */
+	uint64_t until_ns;    /* when to give it up */
 };
 
 struct targets {
@@ -60,7 +63,13 @@ struct targets {
 /* Watches the state directory from now on. Returns -1 with f filled. */
 int targets_init(struct targets *t, const char *state_dir, struct fail *f);
 
-/* Gives every lease back and frees. The states of those that live on stay. */
+/*
+ * Writes the last snapshots of those that have ended, or are about to, and gives the
+ * leases of those that go on back to them: their states stay.
+ */
+void targets_leave(struct targets *t);
+
+/* After targets_leave(). */
 void targets_deinit(struct targets *t);
 
 /* Takes in what is new in the state directory. */

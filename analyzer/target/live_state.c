@@ -27,14 +27,14 @@ struct live_state {
 	struct state_source source;
 	struct state_header header;
 	struct state_copy copy;
-	struct snapshot_file file; /* memory for writing */
-	uint64_t ended_ns;         /* when its end was noticed; 0: it goes on */
+	uint64_t ended_ns; /* when its end was noticed; 0: it goes on */
 	uint64_t rss_bytes, rss_peak_bytes;
 	uint64_t rss_ns; /* when they were seen */
 	char place[STATE_PATH_BYTES];
 	bool place_is_parents;
-	dev_t exe_device; /* of the program, once seen */
-	ino_t exe_inode;  /* 0: not yet */
+	dev_t exe_device;     /* of the program, once seen */
+	ino_t exe_inode;      /* 0: not yet */
+	uint64_t stack_start; /* of the image that was there first; 0 unknown */
 };
 
 int live_state_open(uint32_t pid, struct live_state **outp, struct fail *f)
@@ -125,10 +125,21 @@ static bool has_another_image(struct live_state *live)
 	return stat(path, &then) || now.st_ino != then.st_ino || now.st_dev != then.st_dev;
 }
 
+/* An exec of the same file shows by the place of its stack alone. */
+static bool has_another_stack(struct live_state *live, uint64_t stack_start)
+{
+	if (!live->stack_start)
+		live->stack_start = stack_start;
+	return stack_start && stack_start != live->stack_start;
+}
+
 bool live_state_has_ended(struct live_state *live)
 {
-	if (!live->ended_ns && (!proc_is_alive(live->source.pid, live->header.start_ticks) ||
-				       has_another_image(live)))
+	struct proc_stat stat;
+
+	if (!live->ended_ns &&
+		(!proc_is_alive_as(live->source.pid, live->header.start_ticks, &stat) ||
+			has_another_stack(live, stat.stack_start) || has_another_image(live)))
 		live->ended_ns = clock_ns(CLOCK_MONOTONIC);
 	return live->ended_ns != 0;
 }
@@ -136,9 +147,13 @@ bool live_state_has_ended(struct live_state *live)
 static void read_memory_use(struct live_state *live)
 {
 	struct snapshot_facts facts = { .rss_bytes = 0 };
+	struct snapshot_file *file;
 
-	if (!live_state_has_ended(live))
-		snapshot_file_read_memory_use(&live->file, live->source.pid, &facts);
+	if (!live_state_has_ended(live)) {
+		file = alloc_array(1, sizeof(*file));
+		snapshot_file_read_memory_use(file, live->source.pid, &facts);
+		free(file);
+	}
 	if (facts.rss_bytes) {
 		live->rss_bytes = facts.rss_bytes;
 		live->rss_peak_bytes = facts.rss_peak_bytes;
@@ -220,8 +235,7 @@ int live_state_read(
 	struct live_state *live, struct snapshot **snapshotp, bool *endedp, struct fail *f)
 {
 	struct memory_file memory = { 0 };
-	struct snapshot_sink sink = { write_to_memory, &memory, live->file.buffer,
-		sizeof(live->file.buffer) };
+	struct snapshot_sink sink = { write_to_memory, &memory, NULL, SNAPSHOT_FILE_BUFFER_BYTES };
 	struct snapshot_facts facts;
 	char name[64];
 	int ret = -1;
@@ -230,11 +244,13 @@ int live_state_read(
 		return -1;
 	memory.sound_bytes = snapshot_bytes_max(live->copy.state);
 	snprintf(name, sizeof(name), "process %u", live->source.pid);
+	sink.buffer = alloc_array(1, sink.buffer_bytes);
 	if (snapshot_write(live->copy.state, &facts, &sink))
 		ret = snapshot_decode(memory.data, memory.bytes, name, 0, snapshotp, f);
 	else
 		fail_set(f, EXIT_CODE_INPUT, "the state of %s is damaged", name);
 	*endedp = live->ended_ns != 0;
+	free(sink.buffer);
 	free(memory.data);
 	return ret;
 }
@@ -291,8 +307,9 @@ static void choose_place(struct live_state *live)
 		state->cwd[0] = '\0';
 }
 
-int live_state_write(struct live_state *live, enum heapspy_reason reason, const char *label,
-	const char *path, struct live_state_written *out, struct fail *f)
+static int write_with(struct live_state *live, struct snapshot_file *file,
+	enum heapspy_reason reason, const char *label, const char *path,
+	struct live_state_written *out, struct fail *f)
 {
 	struct snapshot_facts facts;
 	long ret;
@@ -300,11 +317,11 @@ int live_state_write(struct live_state *live, enum heapspy_reason reason, const 
 	if (begin_reading(live, reason, label, &facts, f) < 0)
 		return -1;
 	if (path) {
-		ret = snapshot_file_write_as(&live->file, live->copy.state, &facts, path);
+		ret = snapshot_file_write_as(file, live->copy.state, &facts, path);
 		out->number = 0;
 	} else {
 		choose_place(live);
-		ret = snapshot_file_write(&live->file, live->copy.state, &facts);
+		ret = snapshot_file_write(file, live->copy.state, &facts);
 		out->number = ret > 0 ? (uint32_t)ret : 0;
 	}
 	if (ret == -EUCLEAN)
@@ -312,15 +329,26 @@ int live_state_write(struct live_state *live, enum heapspy_reason reason, const 
 			f, EXIT_CODE_INPUT, "the state of process %u is damaged", live->source.pid);
 	if (ret < 0)
 		return fail_set(f, EXIT_CODE_OTHER, "cannot write '%s': %s%s",
-			live->file.path[0] && ret != -ENOENT ? live->file.path
-			: path                               ? path
-							     : live->file.dir,
+			file->path[0] && ret != -ENOENT ? file->path
+			: path                          ? path
+							: file->dir,
 			strerror((int)-ret),
 			ret == -EEXIST ? "; no file is ever written over: choose another name"
 				       : "");
-	snprintf(out->path, sizeof(out->path), "%s", live->file.path);
-	out->bytes = live->file.bytes;
+	snprintf(out->path, sizeof(out->path), "%s", file->path);
+	out->bytes = file->bytes;
 	return 0;
+}
+
+int live_state_write(struct live_state *live, enum heapspy_reason reason, const char *label,
+	const char *path, struct live_state_written *out, struct fail *f)
+{
+	/* Not kept: run looks after many processes. */
+	struct snapshot_file *file = alloc_array(1, sizeof(*file));
+	int ret = write_with(live, file, reason, label, path, out, f);
+
+	free(file);
+	return ret;
 }
 
 bool live_state_hold_lease(struct live_state *live, uint64_t now_ns, uint64_t due_ns)

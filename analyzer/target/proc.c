@@ -2,6 +2,7 @@
 #include "analyzer/target/proc.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,14 +17,16 @@ static bool read_file(uint32_t pid, const char *name, char *out, size_t bytes)
 {
 	char path[64];
 	ssize_t n;
-	int fd;
+	int fd, error;
 
 	snprintf(path, sizeof(path), "/proc/%u/%s", pid, name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
 	n = read(fd, out, bytes - 1);
+	error = errno;
 	close(fd);
+	errno = error;
 	if (n < 0)
 		return false;
 	out[n] = '\0';
@@ -32,7 +35,7 @@ static bool read_file(uint32_t pid, const char *name, char *out, size_t bytes)
 
 bool proc_read_stat(uint32_t pid, struct proc_stat *out)
 {
-	unsigned long long start_ticks;
+	unsigned long long start_ticks, stack_start = 0;
 	char text[1024];
 	const char *p;
 
@@ -40,21 +43,33 @@ bool proc_read_stat(uint32_t pid, struct proc_stat *out)
 		return false;
 	p = strrchr(text, ')'); /* the command before it may hold anything */
 	if (!p || sscanf(p + 1,
-			  " %c %u %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %u "
-			  "%*d %llu",
-			  &out->state, &out->ppid, &out->n_threads, &start_ticks) != 4)
+			  " %c %u %*d %*d %*d %d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %u "
+			  "%*d %llu %*u %*d %*u %*u %*u %llu",
+			  &out->state, &out->ppid, &out->terminal_group, &out->n_threads,
+			  &start_ticks, &stack_start) < 5) {
+		errno = ESRCH;
 		return false;
+	}
 	out->start_ticks = start_ticks;
+	out->stack_start = stack_start;
 	return true;
+}
+
+bool proc_is_alive_as(uint32_t pid, uint64_t start_ticks, struct proc_stat *out)
+{
+	memset(out, 0, sizeof(*out));
+	if (!proc_read_stat(pid, out))
+		return errno != ENOENT && errno != ESRCH;
+	/* A main thread that has left is a zombie, and the process lives on in the others. */
+	return out->start_ticks == start_ticks &&
+	       ((out->state != 'Z' && out->state != 'X') || out->n_threads > 1);
 }
 
 bool proc_is_alive(uint32_t pid, uint64_t start_ticks)
 {
 	struct proc_stat stat;
 
-	/* A main thread that has left is a zombie, and the process lives on in the others. */
-	return proc_read_stat(pid, &stat) && stat.start_ticks == start_ticks &&
-	       ((stat.state != 'Z' && stat.state != 'X') || stat.n_threads > 1);
+	return proc_is_alive_as(pid, start_ticks, &stat);
 }
 
 bool proc_is_there(uint32_t pid)

@@ -10,15 +10,23 @@
 struct proc_stat {
 	char state; /* 'R', 'S', 'T', 'Z', ... */
 	uint32_t ppid;
+	int32_t terminal_group; /* in the foreground of its terminal; -1: it has none */
 	uint32_t n_threads;
 	uint64_t start_ticks; /* field 22: with the pid, the identity of a process */
+	uint64_t stack_start; /* another one after each exec; 0 unknown */
 };
 
-/* False when there is no such process. */
+/* False when there is no such process, or it cannot be read: errno ENOENT or ESRCH, or else. */
 bool proc_read_stat(uint32_t pid, struct proc_stat *out);
 
-/* Whether the process of this pid and start time runs (also stopped); a zombie does not. */
+/*
+ * Whether the process of this pid and start time runs (also stopped); a zombie does not.
+ * One that cannot be looked at for want of descriptors or memory counts as running.
+ */
 bool proc_is_alive(uint32_t pid, uint64_t start_ticks);
+
+/* The same, with what was read; all zero where that could not be. */
+bool proc_is_alive_as(uint32_t pid, uint64_t start_ticks, struct proc_stat *out);
 
 /* Whether there is a process, or a zombie, of this pid. */
 bool proc_is_there(uint32_t pid);

@@ -92,8 +92,8 @@ int state_source_open(struct state_source *source, int dir_fd, const char *name,
 	else if (!S_ISREG(st.st_mode) || (st.st_uid != geteuid() && geteuid()))
 		error = -EINVAL;
 	else if (!state_source_read(source, 0, header, sizeof(*header)) || !header->magic)
-		error = -EAGAIN; /* still being made */
-	else if (!state_source_check(header) ||
+		error = -EAGAIN;                                          /* still being made */
+	else if (!state_source_check(header) || fstat(source->fd, &st) || /* it may have grown */
 		 header->committed_bytes > (uint64_t)st.st_blocks * 512)
 		error = -EINVAL;
 	if (error) {
@@ -102,9 +102,11 @@ int state_source_open(struct state_source *source, int dir_fd, const char *name,
 		return error;
 	}
 	source->uid = st.st_uid;
-	/* One that left in order needs no search. */
-	source->pid =
-		header->exit_ns ? header->pid : proc_pid_here(header->pid, header->start_ticks);
+	/* No search for one that left in order, nor for one that knows our number in its /proc. */
+	source->pid = header->exit_ns || (header->lease.pid == (uint32_t)getpid() &&
+						 !header->lease.is_beyond)
+			      ? header->pid
+			      : proc_pid_here(header->pid, header->start_ticks);
 	return 0;
 }
 

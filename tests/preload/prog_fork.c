@@ -3,7 +3,8 @@
  *
  *     prog_fork MODE FD
  *
- * MODE: fork, _Fork, raw, thread_fork, double, daemon, fork_exec, vfork_exec, spawn, chain.
+ * MODE: fork, _Fork, raw, thread_fork, double, daemon, fork_exec, vfork_exec, spawn, chain;
+ * vfork_first: fork, where a vfork child is the first to allocate in the child.
  * Every process keeps 100 blocks of 1000 bytes in keep_here(); the first also 50 in keep_before().
  * The last one outlives the others a little and writes its pid to descriptor FD, which then closes.
  */
@@ -83,6 +84,21 @@ static void thread_fork(void)
 	pthread_join(worker, NULL);
 }
 
+/* Not allowed by POSIX, but done. Profiling begins a little later then. */
+static void allocate_in_vfork_child(void)
+{
+	pid_t pid = vfork();
+	int i;
+
+	if (pid == 0) {
+		free(keep(malloc(4000)));
+		_exit(0);
+	}
+	wait_for(pid);
+	for (i = 0; i < 1000; i++)
+		free(keep(malloc(5000)));
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "";
@@ -123,6 +139,8 @@ int main(int argc, char **argv)
 			setsid();
 		}
 		if (pid == 0) {
+			if (!strcmp(mode, "vfork_first"))
+				allocate_in_vfork_child();
 			live();
 			exit(0);
 		}
