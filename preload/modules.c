@@ -21,6 +21,9 @@
 
 #define PATH_BYTES_MAX 4096
 
+/* Records looked at for one object; of a module that is not found so, another one is made. */
+#define SEARCH_MAX 256
+
 /* Headers are read only from an object's first page, which is mapped. */
 #define FIRST_PAGE_BYTES 4096u
 
@@ -159,7 +162,7 @@ static uint32_t find(const struct state_header *state, const struct dl_find_obje
 	uint32_t now = cfi_rows_generation(), found = 0, steps;
 
 	/* A list has no end if the program has written into the state. */
-	for (steps = 0; serial != until && serial && steps <= HEAPSPY_MODULE_SERIAL_MAX; steps++) {
+	for (steps = 0; serial != until && serial && steps < SEARCH_MAX; steps++) {
 		struct state_module *m = record_of(state, serial);
 
 		if (!m)

@@ -49,18 +49,18 @@ static uint64_t draw_gap(const struct state_header *state)
 }
 
 /*
- * Countdown bookkeeping of an allocation that ran below zero. Returns whether
- * the block is a sample. At a thread's first allocation, and after a pause, the
+ * Countdown bookkeeping of an allocation that runs below zero, and is not counted yet.
+ * Returns whether the block is a sample. At a thread's first allocation, and after a pause, the
  * gap is only drawn now, and most of the time it is not used up at once.
  */
 static bool redraw(struct state_header *state, size_t size, uint64_t now_ns)
 {
 	struct thread_state *t = &hs_thread;
 	uint64_t weighed = thread_state_weighed_size(size);
+	uint64_t next_gap;
 	bool sampled = true;
 
 	if (hs_load_relaxed(&state->flags) & HEAPSPY_INFO_STOPPED) {
-		thread_state_put_back(size);
 		if (t->generation == hs_load_relaxed(&process_generation))
 			thread_state_settle(state, 0);
 		pause_countdown(state_interval_bytes(state) == 1 ? 0 : PAUSE_BYTES);
@@ -77,14 +77,15 @@ static bool redraw(struct state_header *state, size_t size, uint64_t now_ns)
 			thread_state_adopt(state, process_generation, now_ns);
 		t->flags &= ~THREAD_IDLE;
 		t->gap = draw_gap(state);
-		t->left = t->gap - weighed;
+		t->left = t->gap;
 		sampled = t->gap < weighed;
 	}
+	next_gap = sampled ? draw_gap(state) : 0;
+	t->left -= weighed;
 	t->gap -= weighed - size; /* 0 bytes weigh 1 in the countdown, not in the total */
-	if (!sampled)
-		return false;
-	thread_state_settle(state, draw_gap(state));
-	return true;
+	if (sampled)
+		thread_state_settle(state, next_gap);
+	return sampled;
 }
 
 /* Age of the process, in the 56 bits of a birth; 0 should the clock go back behind the start. */
@@ -223,9 +224,18 @@ HS_SAMPLED void recorder_allocated(void *block, size_t size)
 			state_count_loss(state, HEAPSPY_LOSS_REENTRY);
 		return;
 	}
-	/* A handler may have drawn a longer gap meanwhile: then this block is before its end. */
-	if (!thread_state_countdown(size))
+	/*
+	 * A handler may have drawn a longer gap meanwhile: then this block is before its end.
+	 * One that came between the countdown and its being put back has left it below 0.
+	 * Not counted before redraw(): a wrapped countdown that a handler jumps out of stays so.
+	 */
+	if ((int64_t)t->left >= 0 && t->left >= thread_state_weighed_size(size)) {
+		t->left -= thread_state_weighed_size(size);
 		return;
+	}
+	/* Whoever is interrupted in there may come back to it. */
+	if (t->inside)
+		t->work = NULL;
 	t->inside = 0;
 	t->refused = 0;
 	thread_state_enter();

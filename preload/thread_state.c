@@ -19,16 +19,11 @@
 #include "preload/unwind.h"
 
 #define WORK_CHUNK_BYTES (64u << 10)
-/* Samples after which a thread keeps its work area. */
-#define WORK_KEPT_FROM   64
 
 #define NAMES_MAX   1024
 #define OTHER_NAMES "<other names>" /* all threads beyond */
 
 HS_TLS struct thread_state hs_thread;
-
-/* Tells threads apart whose TLS is at the same place, one after the other. */
-static uint16_t lives;
 
 static pthread_key_t exit_key;
 static bool exit_key_valid;
@@ -37,25 +32,20 @@ static bool exit_key_valid;
 #define WORK_ALIGN_LOG2   6
 #define WORK_ADDRESS_BITS (48 - WORK_ALIGN_LOG2)
 
-struct work {
-	union {
-		struct work *next;
-		struct unwind_scratch scratch;
-	};
-	/* Whose stack it remembers: that thread, in that life of its TLS. */
-	const struct thread_state *user;
-	uint16_t user_life;
+union work {
+	union work *next;
+	struct unwind_scratch scratch;
 } __attribute__((aligned(1 << WORK_ALIGN_LOG2)));
 
 /* The first free area: 22 bits of version, 42 of address. Linked by their first word. */
 static uint64_t work_free;
 
-static struct work *work_of(uint64_t head)
+static union work *work_of(uint64_t head)
 {
-	return (struct work *)((head & ((1ull << WORK_ADDRESS_BITS) - 1)) << WORK_ALIGN_LOG2);
+	return (union work *)((head & ((1ull << WORK_ADDRESS_BITS) - 1)) << WORK_ALIGN_LOG2);
 }
 
-static uint64_t work_head(uint64_t version, const struct work *w)
+static uint64_t work_head(uint64_t version, const union work *w)
 {
 	return version << WORK_ADDRESS_BITS | (uintptr_t)w >> WORK_ALIGN_LOG2;
 }
@@ -67,7 +57,7 @@ static void work_forget(struct unwind_scratch *scratch)
 	__builtin_memset(&scratch->stack, 0, sizeof(scratch->stack));
 }
 
-static void work_push(struct work *w)
+static void work_push(union work *w)
 {
 	uint64_t head = hs_load_acquire(&work_free);
 
@@ -77,10 +67,10 @@ static void work_push(struct work *w)
 }
 
 /* Areas are never unmapped, so that looking at ->next of a popped one is harmless. */
-static struct work *work_pop(void)
+static union work *work_pop(void)
 {
 	uint64_t head = hs_load_acquire(&work_free);
-	struct work *w;
+	union work *w;
 
 	do {
 		w = work_of(head);
@@ -91,23 +81,23 @@ static struct work *work_pop(void)
 	return w;
 }
 
-static HS_COLD struct work *work_make(void)
+static HS_COLD union work *work_make(void)
 {
 	long at = rawsys(SYS_mmap, 0, WORK_CHUNK_BYTES, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct work *chunk = (struct work *)at;
+	union work *chunk = (union work *)at;
 	unsigned i;
 
 	if (at < 0 && at > -4096)
 		return NULL;
-	for (i = 1; i < WORK_CHUNK_BYTES / sizeof(struct work); i++)
+	for (i = 1; i < WORK_CHUNK_BYTES / sizeof(union work); i++)
 		work_push(&chunk[i]);
 	return chunk;
 }
 
 HS_SAMPLED struct unwind_scratch *thread_state_work(void)
 {
-	struct work *w;
+	union work *w;
 
 	if (hs_thread.work)
 		return hs_thread.work;
@@ -117,10 +107,7 @@ HS_SAMPLED struct unwind_scratch *thread_state_work(void)
 	if (!w)
 		return NULL;
 	w->next = NULL;
-	if (w->user != &hs_thread || w->user_life != hs_thread.life)
-		work_forget(&w->scratch);
-	w->user = &hs_thread;
-	w->user_life = hs_thread.life;
+	work_forget(&w->scratch);
 	hs_thread.work = &w->scratch;
 	return hs_thread.work;
 }
@@ -128,11 +115,10 @@ HS_SAMPLED struct unwind_scratch *thread_state_work(void)
 void thread_state_work_done(void)
 {
 	struct thread_state *t = &hs_thread;
-	struct work *w;
+	union work *w = (union work *)t->work;
 
-	if (!t->work || (!(t->flags & THREAD_EXITING) && t->events >= WORK_KEPT_FROM))
+	if (!(t->flags & THREAD_EXITING) || !w)
 		return;
-	w = (struct work *)t->work;
 	t->work = NULL;
 	/* A handler that never comes back must not leave the area to two threads. */
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -237,7 +223,6 @@ void thread_state_adopt(struct state_header *state, uint32_t generation, uint64_
 	thread_state_renamed(true);
 	t->gap = 0;
 	t->left = 0;
-	t->life = hs_add_relaxed(&lives, 1);
 	if (t->work)
 		work_forget(t->work);
 	t->generation = generation;

@@ -37,7 +37,6 @@ struct thread_state {
 	uint16_t refused;            /* slow paths in a row that met the guard set */
 	uint16_t name_id;
 	uint16_t name_seen; /* thread_state_names_changed when the name was looked at */
-	uint16_t life;      /* told apart from other threads' by thread_state_adopt() */
 	uint8_t inside;     /* re-entry guard of the slow path */
 };
 
@@ -125,10 +124,7 @@ void thread_state_finish(struct state_header *state);
 /* The calling thread's work area, made at first use; NULL when memory is short. */
 struct unwind_scratch *thread_state_work(void);
 
-/*
- * Hands it back if the thread is past its end, where nobody else will, or young:
- * its first allocation may come after its last destructor round.
- */
+/* Hands it back if the thread is past its end, where nobody else will. */
 void thread_state_work_done(void);
 
 /* Makes the key whose destructor settles a dying thread's bytes. Once, at load. */

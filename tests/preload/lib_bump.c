@@ -25,7 +25,8 @@ size_t malloc_usable_size(void *p);
 
 static uintptr_t arena, used_bytes;
 
-void *memalign(size_t alignment, size_t bytes)
+/* Not by an exported name, which would lead to whoever interposes it. */
+static void *take(size_t alignment, size_t bytes)
 {
 	uintptr_t mine, at, expected = 0;
 
@@ -55,9 +56,14 @@ full:
 	return NULL;
 }
 
+void *memalign(size_t alignment, size_t bytes)
+{
+	return take(alignment, bytes);
+}
+
 void *malloc(size_t bytes)
 {
-	return memalign(HEAD_BYTES, bytes);
+	return take(HEAD_BYTES, bytes);
 }
 
 void free(void *p)
@@ -73,12 +79,12 @@ void *calloc(size_t n, size_t bytes)
 {
 	size_t total;
 
-	return memalign(HEAD_BYTES, __builtin_mul_overflow(n, bytes, &total) ? SIZE_MAX : total);
+	return take(HEAD_BYTES, __builtin_mul_overflow(n, bytes, &total) ? SIZE_MAX : total);
 }
 
 void *realloc(void *p, size_t bytes)
 {
-	void *fresh = memalign(HEAD_BYTES, bytes);
+	void *fresh = take(HEAD_BYTES, bytes);
 	size_t old_bytes = malloc_usable_size(p);
 
 	if (fresh && p)
@@ -95,12 +101,12 @@ void *reallocarray(void *p, size_t n, size_t bytes)
 
 void *aligned_alloc(size_t alignment, size_t bytes)
 {
-	return memalign(alignment, bytes);
+	return take(alignment, bytes);
 }
 
 int posix_memalign(void **out, size_t alignment, size_t bytes)
 {
-	void *p = memalign(alignment, bytes);
+	void *p = take(alignment, bytes);
 
 	if (p)
 		*out = p;
@@ -109,10 +115,10 @@ int posix_memalign(void **out, size_t alignment, size_t bytes)
 
 void *valloc(size_t bytes)
 {
-	return memalign(4096, bytes);
+	return take(4096, bytes);
 }
 
 void *pvalloc(size_t bytes)
 {
-	return memalign(4096, (bytes + 4095) & -4096ul);
+	return take(4096, (bytes + 4095) & -4096ul);
 }

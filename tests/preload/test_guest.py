@@ -177,6 +177,18 @@ def test_handlers_that_allocate_for_long(tmp_path):
     assert signals(15, tmp_path).truth["handled"] > 10000
 
 
+def test_a_handler_that_allocates_at_any_instruction(tmp_path):
+    """Each block is a sample still; those of a handler but while the library is at work, which is counted."""
+    run = hspy.run([hspy.victim("prog_interrupted"), 200, 53], tmp_path, sample=1,
+                   preload=[hspy.LIBRARY, hspy.victim("lib_bump.so")])
+    sites, info = hspy.sites(run.last), hspy.info(run.last)
+    assert run.truth["rounds"] > 230
+    assert sites["interrupted"] == (0, 0, 100 * run.truth["rounds"], run.truth["rounds"])
+    # In the dozen instructions between counting a block and putting it back, nothing is sampled.
+    seen = sites["in_handler"][3] + info["losses"]["reentry"]
+    assert run.truth["in_handlers"] - 10 * 16 <= seen <= run.truth["in_handlers"] + 10
+
+
 def test_no_memory_contents_in_snapshots(tmp_path):
     """A snapshot holds addresses and sizes, never what a block contained."""
     canary = "heap-canary-7d1f"

