@@ -94,7 +94,7 @@ static double run_cold(long n, size_t bytes)
 		chain_20(leaf_cold);
 		ns[i] = cold_ns;
 	}
-	return ops_median(ns, (unsigned)n);
+	return ops_undisturbed(ns, (unsigned)n);
 }
 
 double ops_run_cold_near(struct worker *w, long n)

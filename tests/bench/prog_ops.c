@@ -5,8 +5,9 @@
  *     prog_ops [-n OPERATIONS] [-t THREADS] [-l LIVE] OPERATION...
  *
  * Prints one JSON object a line: {"op": "pair", "threads": 1, "live": 0, "ns": 5.02}. ns is the
- * thread's CPU time for one operation with its free, the median of some slices. LIVE samples are
- * there beforehand, scattered in the heap. "hold" and "threads" say "kib", what is resident.
+ * thread's CPU time for one operation with its free, in slices that nothing disturbed. LIVE
+ * samples are there beforehand, scattered in the heap. "hold" and "threads" say "kib", what is
+ * resident.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -21,7 +22,7 @@
 #include "prog_ops.h"
 
 #define MAX_THREADS 2
-#define N_SLICES    9
+#define N_SLICES    61
 #define N_SIZES     4096
 #define BATCH       1024
 #define OTHERS      8      /* blocks between two live samples */
@@ -112,10 +113,10 @@ static int compare_doubles(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-double ops_median(double *values, unsigned n)
+double ops_undisturbed(double *values, unsigned n)
 {
 	qsort(values, n, sizeof(*values), compare_doubles);
-	return values[n / 2];
+	return values[n / 10];
 }
 
 double ops_slices(struct worker *w, long n, void (*slice)(struct worker *w, long n))
@@ -129,7 +130,7 @@ double ops_slices(struct worker *w, long n, void (*slice)(struct worker *w, long
 		slice(w, each);
 		ns[i] = (ops_now_ns(CLOCK_THREAD_CPUTIME_ID) - begin) / (double)each;
 	}
-	return ops_median(ns, N_SLICES);
+	return ops_undisturbed(ns, N_SLICES);
 }
 
 static void slice_pair(struct worker *w, long n)
@@ -235,7 +236,7 @@ static double run_growth(struct worker *w, long n)
 		free(block);
 		ns[i] = ops_now_ns(CLOCK_THREAD_CPUTIME_ID) - begin;
 	}
-	return ops_median(ns, (unsigned)n);
+	return ops_undisturbed(ns, (unsigned)n);
 }
 
 /* What is resident now, counted page by page: the kernel's running totals are approximate. */

@@ -35,13 +35,19 @@ static inline void *ops_keep(void *block)
 	return block;
 }
 
-/* Runs slice() several times with n operations in all; the median of CPU ns for one. */
+/* Runs slice() several times with n operations in all; CPU ns for one, see ops_undisturbed(). */
 double ops_slices(struct worker *w, long n, void (*slice)(struct worker *w, long n));
 
-/* A clock in ns; private memory, or the end of the program; the median, which sorts the values. */
+/* A clock in ns; private memory, or the end of the program. */
 double ops_now_ns(clockid_t clock);
 void *ops_map(size_t bytes);
-double ops_median(double *values, unsigned n);
+
+/*
+ * The tenth part from below, which sorts the values: what it costs while nobody else uses the
+ * core. On a shared machine that is steady where a median is not; and a slice holds several
+ * samples, so that none is cheap for want of them.
+ */
+double ops_undisturbed(double *values, unsigned n);
 
 /* ops_sampled.c: the same stack each time; with caches filled by something else; all stacks new. */
 double ops_run_sampled(struct worker *w, long n);
