@@ -12,6 +12,8 @@ bool estimate_add_sample(struct aggregate *sum, const struct estimate_sample *sa
 {
 	uint64_t birth_bytes = sample->birth_interval_bytes;
 	uint64_t at_bytes = interval_bytes > birth_bytes ? interval_bytes : birth_bytes;
+	double unit = variance_unit_log2 < 64 ? (double)(UINT64_C(1) << variance_unit_log2)
+					      : ldexp(1, (int)variance_unit_log2);
 	struct sample_weight weight;
 	struct aggregate one;
 
@@ -22,7 +24,7 @@ bool estimate_add_sample(struct aggregate *sum, const struct estimate_sample *sa
 	one.samples = 1;
 	one.size_bytes = (double)sample->size_bytes;
 	one.bytes = (double)weight.bytes;
-	one.variance = ldexp((double)weight.variance, (int)variance_unit_log2);
+	one.variance = (double)weight.variance * unit;
 	one.count = (double)weight.count_1024 / SAMPLE_COUNT_UNIT;
 	one.count_variance = one.count * (one.count - 1);
 	one.size_min = one.size_max = one.size_bytes;
@@ -37,8 +39,10 @@ void estimate_add(struct aggregate *sum, const struct aggregate *part)
 			sum->size_min = part->size_min;
 			sum->size_max = part->size_max;
 		} else {
-			sum->size_min = fmin(sum->size_min, part->size_min);
-			sum->size_max = fmax(sum->size_max, part->size_max);
+			if (part->size_min < sum->size_min)
+				sum->size_min = part->size_min;
+			if (part->size_max > sum->size_max)
+				sum->size_max = part->size_max;
 		}
 	}
 	sum->samples += part->samples;

@@ -76,8 +76,8 @@ enum heapspy_reason {
 	HEAPSPY_REASON_EXIT = 2,
 	HEAPSPY_REASON_LABEL = 3,     /* heapspy_snapshot() */
 	HEAPSPY_REASON_REQUEST = 4,   /* asked for from outside */
-	HEAPSPY_REASON_PEAK = 5,      /* this one and the next: written by nobody so far */
-	HEAPSPY_REASON_LIMIT = 6,     /* near a memory limit */
+	HEAPSPY_REASON_PEAK = 5,      /* more is live than in any snapshot before */
+	HEAPSPY_REASON_LIMIT = 6,     /* near a memory limit; written by nobody so far */
 	HEAPSPY_REASON_RECOVERED = 7, /* read after the process had died */
 };
 
@@ -127,7 +127,7 @@ struct heapspy_info {
 	uint64_t bytes_seen_end;  /* the same after */
 	uint64_t samples;         /* sampled allocations so far */
 	uint64_t deaths;          /* of them freed so far */
-	uint64_t self_ns;         /* CPU time spent in sampling, estimated from every 16th event */
+	uint64_t self_ns;         /* own CPU time in the process: sampling, thinning, snapshots */
 	uint64_t state_bytes;     /* committed of the state */
 	uint64_t state_max_bytes; /* its cap */
 	uint64_t rss_bytes;       /* VmRSS at the cut or when last seen; 0 unknown */
@@ -143,6 +143,28 @@ struct heapspy_info {
 	uint64_t peak_live_bytes; /* largest estimate of the live bytes so far */
 	uint64_t peak_ns;         /* when that was, since start_ns */
 	uint64_t live_bytes;      /* the same estimate at the cut */
+	/*
+	 * The live bytes by halves. A sample of weight b and variance v gives v/R to one of them,
+	 * [u & 1], and half of the rest of b to both.
+	 */
+	uint64_t half_bytes[2];       /* at the cut */
+	uint64_t half_peak_bytes[2];  /* their maxima since the level in force began, */
+	uint64_t half_other_bytes[2]; /* and what the other half was then */
+	uint64_t older_peak_bytes;    /* the largest sum of these two in a level before, */
+	uint32_t older_peak_level;    /* and that level */
+	uint32_t limit_kind;          /* enum heapspy_limit */
+	uint64_t limit_bytes;      /* the memory limit that is nearest at the cut; 0 none known */
+	uint64_t limit_used_bytes; /* what counts against it */
+	uint64_t cpu_max_ppm;      /* CPU budget in millionths of a core; 0 none */
+	uint64_t level_ns[16];     /* when a level came into force, since start_ns; 0 never */
+};
+
+/* Which limit heapspy_info.limit_bytes is. */
+enum heapspy_limit {
+	HEAPSPY_LIMIT_NONE,
+	HEAPSPY_LIMIT_CGROUP_V2, /* memory.max of the nearest group, or of one above */
+	HEAPSPY_LIMIT_CGROUP_V1, /* memory.limit_in_bytes */
+	HEAPSPY_LIMIT_AS,        /* RLIMIT_AS */
 };
 
 #define HEAPSPY_INFO_BYTES_MIN 320 /* up to and including losses */
@@ -209,6 +231,6 @@ _Static_assert(sizeof(struct heapspy_section) == 32, "format 1");
 _Static_assert(sizeof(struct heapspy_module) == 72, "format 1");
 _Static_assert(sizeof(struct heapspy_sample) == 32, "format 1");
 _Static_assert(sizeof(struct heapspy_tick) == 24, "format 1");
-_Static_assert(sizeof(struct heapspy_info) == 344, "format 1");
+_Static_assert(sizeof(struct heapspy_info) == 560, "format 1");
 
 #endif
