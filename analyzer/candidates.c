@@ -84,11 +84,11 @@ static char *path_of(const char *word, size_t bytes)
 	return path.data ? path.data : alloc_text("", 0);
 }
 
-static void offer_number(struct candidates *c, const char *run_word, const struct run_entry *entry)
+static void offer_number(struct candidates *c, const char *before, const struct run_entry *entry)
 {
 	struct strbuf word = { 0 }, about = { 0 };
 
-	strbuf_addf(&word, "%s@%llu", run_word, (unsigned long long)entry->number);
+	strbuf_addf(&word, "%s%llu", before, (unsigned long long)entry->number);
 	strbuf_add_text(&about, "at ");
 	units_add_clock(&about, entry->info.cut_ns);
 	if (entry->label[0])
@@ -100,7 +100,7 @@ static void offer_number(struct candidates *c, const char *run_word, const struc
 
 /* The first snapshot with its mark stands for all of them. */
 static void offer_mark(
-	struct candidates *c, const char *run_word, const struct run_dir *run, size_t i)
+	struct candidates *c, const char *before, const struct run_dir *run, size_t i)
 {
 	const char *label = run->entries[i].label;
 	struct strbuf word = { 0 };
@@ -111,42 +111,60 @@ static void offer_mark(
 			return;
 	if (!label[0])
 		return;
-	strbuf_addf(&word, "%s@mark:%s", run_word, label);
+	strbuf_addf(&word, "%smark:%s", before, label);
 	candidates_offer(c, word.data, "snapshot with this mark");
 	strbuf_deinit(&word);
 }
 
 static void offer_moment(
-	struct candidates *c, const char *run_word, const char *when, const char *description)
+	struct candidates *c, const char *before, const char *when, const char *description)
 {
 	struct strbuf word = { 0 };
 
-	strbuf_addf(&word, "%s@%s", run_word, when);
+	strbuf_addf(&word, "%s%s", before, when);
 	candidates_offer(c, word.data, description);
 	strbuf_deinit(&word);
+}
+
+/* The moments of the run at path, each behind the text before. */
+static void add_moments_at(struct candidates *c, const char *path, const char *before)
+{
+	bool wants_number = strlen(c->typed) > strlen(before) &&
+			    isdigit((unsigned char)c->typed[strlen(before)]);
+	struct run_dir run;
+	struct fail ignored;
+	size_t i;
+
+	if (run_dir_read(path, &run, &ignored) < 0)
+		return;
+	offer_moment(c, before, "first", "first snapshot");
+	offer_moment(c, before, "last", "last snapshot");
+	offer_moment(c, before, "peak", "most memory in use");
+	for (i = 0; i < run.n_entries; i++)
+		offer_mark(c, before, &run, i);
+	for (i = 0; i < run.n_entries; i++)
+		if (wants_number || run.n_entries <= NUMBERS_MAX)
+			offer_number(c, before, &run.entries[i]);
+	run_dir_deinit(&run);
 }
 
 /* What stands behind the '@' of a run, which was typed as run_word. */
 static void add_moments_of(struct candidates *c, const char *run_word)
 {
 	char *path = path_of(run_word, strlen(run_word));
-	bool wants_number = strlen(c->typed) > strlen(run_word) + 1 &&
-			    isdigit((unsigned char)c->typed[strlen(run_word) + 1]);
-	struct run_dir run;
-	struct fail ignored;
-	size_t i;
+	struct strbuf before = { 0 };
 
-	if (run_dir_read(path, &run, &ignored) == 0) {
-		offer_moment(c, run_word, "first", "first snapshot");
-		offer_moment(c, run_word, "last", "last snapshot");
-		offer_moment(c, run_word, "peak", "most memory in use");
-		for (i = 0; i < run.n_entries; i++)
-			offer_mark(c, run_word, &run, i);
-		for (i = 0; i < run.n_entries; i++)
-			if (wants_number || run.n_entries <= NUMBERS_MAX)
-				offer_number(c, run_word, &run.entries[i]);
-		run_dir_deinit(&run);
-	}
+	strbuf_addf(&before, "%s@", run_word);
+	add_moments_at(c, path, before.data);
+	strbuf_deinit(&before);
+	free(path);
+}
+
+void candidates_add_moments_in(struct candidates *c, const char *run)
+{
+	char *path = path_of(run, strlen(run));
+
+	add_moments_at(c, path, c->typed[0] == '@' ? "@" : "");
 	free(path);
 }
 

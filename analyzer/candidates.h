@@ -30,6 +30,9 @@ void candidates_add_list(struct candidates *c, const char *list);
  */
 void candidates_add_moments(struct candidates *c);
 
+/* The moments of a run, to stand without its name: "last", "mark:NAME", with an '@' where typed. */
+void candidates_add_moments_in(struct candidates *c, const char *run);
+
 /* Process numbers of those that have the library loaded. */
 void candidates_add_processes(struct candidates *c);
 

@@ -116,6 +116,8 @@ static void add_value(struct candidates *c, const struct line *line, const struc
 		strbuf_add_text(c->out, "\tfiles\n");
 	else if (row->id == OPTION_THIRD)
 		candidates_add_moments(c);
+	else if ((row->id == OPTION_SINCE || row->id == OPTION_UNTIL) && moment)
+		candidates_add_moments_in(c, moment);
 	else if (row->id == OPTION_MODULE && moment)
 		candidates_add_names(c, moment, CANDIDATES_MODULES);
 	else if (!strcmp(row->arg, "RE") && moment)

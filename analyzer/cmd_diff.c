@@ -17,11 +17,17 @@
 static const struct options_row rows[] = {
 	{ OPTION_ROWS, 'n', NULL, "N", "rows to show; 0: all (20)" },
 	{ OPTION_BY, 0, "by", "function|line|site|module", "what a row is; site: a whole stack" },
+	{ OPTION_METRIC, 0, "metric", "live|allocated",
+		"growth of what is live (default), or what was\n"
+		"allocated in between" },
+	{ OPTION_SINCE, 0, "since", "WHEN",
+		"of RUN: A is RUN@WHEN; 10m, -1h, 14:03, 3, mark:NAME" },
+	{ OPTION_UNTIL, 0, "until", "WHEN", "of RUN: B is RUN@WHEN" },
 	{ OPTION_MIN, 0, "min", "SIZE", "no rows that changed by less than SIZE" },
 	CMD_ROWS_VIEW,
 	{ OPTION_STACKS, 0, "stacks", "N", "the N stacks that moved most below each row" },
 	{ OPTION_THIRD, 0, "third", "C", "only what is new in B and still live in C" },
-	{ OPTION_EXIT_CODE, 0, "exit-code", NULL, "exit 1 when a site grew" },
+	{ OPTION_EXIT_CODE, 0, "exit-code", NULL, "exit 1 when a site grew, by --min at least" },
 	{ OPTION_FORCE, 0, "force", NULL,
 		"compare different processes, or figures of one that\n"
 		"was not interposed" },
@@ -32,6 +38,7 @@ static const struct options_row rows[] = {
 
 /* Everything between the options and the output. */
 struct work {
+	char *a_text, *b_text; /* what was typed, or means the same */
 	struct input a, b, third;
 	struct profile profile;
 	struct comparison comparison;
@@ -44,20 +51,33 @@ static bool same_process(const struct snapshot *a, const struct snapshot *b)
 	return a->info.start_id == b->info.start_id && a->info.pid == b->info.pid;
 }
 
+static int check_options(const struct options *o, struct fail *f)
+{
+	if (input_check_window_options(o, "diff", f) < 0)
+		return -1;
+	if (o->third && o->metric == METRIC_ALLOCATED)
+		return fail_set(f, EXIT_CODE_USAGE,
+			"--third asks what is still live: it does not go with --metric allocated");
+	return 0;
+}
+
 static int open_moments(struct work *w, const struct options *o, struct fail *f)
 {
+	uint32_t need = o->metric == METRIC_ALLOCATED ? INPUT_NEEDS_STACKS : INPUT_NEEDS_LIVE;
 	const char *b = o->n_args > 1 ? o->args[1] : o->args[0];
 
-	if (input_open(&w->a, o->args[0], o->n_args == 1 ? "first" : "last", INPUT_NEEDS_LIVE, o,
-		    f) < 0)
+	w->a_text = moment_join(o->args[0], o->since);
+	w->b_text = moment_join(b, o->until);
+	if (input_open(&w->a, w->a_text, o->n_args == 1 ? "first" : "last", need, o, f) < 0)
 		return -1;
 	/* A mistake in the one moment is said before that there should be two. */
 	if (o->n_args == 1 && !moment_is_run(b))
 		return fail_set(f, EXIT_CODE_USAGE,
 			"diff needs two moments, or a run directory for its first and last");
-	if (input_open(&w->b, b, "last", INPUT_NEEDS_LIVE, o, f) < 0)
+	if (input_open(&w->b, w->b_text, "last", need, o, f) < 0 ||
+		input_check_window_order(&w->a, &w->b, o, f) < 0)
 		return -1;
-	if (o->third && input_open(&w->third, o->third, "last", INPUT_NEEDS_LIVE, o, f) < 0)
+	if (o->third && input_open(&w->third, o->third, "last", need, o, f) < 0)
 		return -1;
 	return 0;
 }
@@ -69,10 +89,10 @@ static bool same_snapshot(const struct snapshot *a, const struct snapshot *b)
 }
 
 /* A comparison of a snapshot with itself would say "no change" whatever had happened. */
-static int fail_nothing_to_compare(const struct work *w, const struct options *o, struct fail *f)
+static int fail_nothing_to_compare(const struct work *w, struct fail *f)
 {
 	const struct snapshot *s = w->a.snapshot;
-	const char *a = o->args[0], *b = o->n_args > 1 ? o->args[1] : a;
+	const char *a = w->a_text, *b = w->b_text;
 	struct moment_parts parts = moment_split(a);
 	struct strbuf text = { 0 };
 
@@ -101,6 +121,23 @@ static int fail_nothing_to_compare(const struct work *w, const struct options *o
 	return -1;
 }
 
+/* A program that was started again, as its container's first process or by exec. */
+static int fail_different_starts(
+	const struct snapshot *a, const struct snapshot *b, const char *names, struct fail *f)
+{
+	struct strbuf text = { 0 };
+
+	strbuf_addf(&text, "%s are two starts of %s (pid %u, ", names, input_comm(a), a->info.pid);
+	units_add_wall_time(&text, a->info.start_wall_ns);
+	strbuf_add_text(&text, " and ");
+	units_add_wall_time(&text, b->info.start_wall_ns);
+	strbuf_add_text(&text, "); nothing of one lives on in the other;\ncompare them anyway with "
+			       "--force");
+	fail_set(f, EXIT_CODE_INPUT, "%s", text.data);
+	strbuf_deinit(&text);
+	return -1;
+}
+
 static int check_same_process(
 	const struct input *x, const struct input *y, const char *names, struct fail *f)
 {
@@ -112,6 +149,13 @@ static int check_same_process(
 		return fail_set(f, EXIT_CODE_INPUT,
 			"%s are different programs (%s, %s); compare them anyway with --force",
 			names, input_comm(a), input_comm(b));
+	if ((a->info.flags | b->info.flags) & HEAPSPY_INFO_FORK_CHILD)
+		return fail_set(f, EXIT_CODE_INPUT,
+			"%s are different processes of %s (pid %u and %u); a forked child counts "
+			"from its fork on;\ncompare them anyway with --force",
+			names, input_comm(a), a->info.pid, b->info.pid);
+	if (a->info.pid == b->info.pid)
+		return fail_different_starts(a, b, names, f);
 	return fail_set(f, EXIT_CODE_INPUT,
 		"%s are different processes of %s (pid %u and %u); nothing of one lives on in "
 		"the other;\ncompare them anyway with --force",
@@ -124,7 +168,7 @@ static int check_moments(struct work *w, const struct options *o, struct fail *f
 	if (input_check_interposed(&w->a, o, f) < 0 || input_check_interposed(&w->b, o, f) < 0)
 		return -1;
 	if (same_snapshot(w->a.snapshot, w->b.snapshot))
-		return fail_nothing_to_compare(w, o, f);
+		return fail_nothing_to_compare(w, f);
 	if (!o->force && check_same_process(&w->a, &w->b, "A and B", f) < 0)
 		return -1;
 	/* The third moment works by recognizing samples, which no --force can bring back. */
@@ -134,9 +178,12 @@ static int check_moments(struct work *w, const struct options *o, struct fail *f
 	if (same_process(w->a.snapshot, w->b.snapshot) &&
 		w->a.snapshot->info.cut_ns > w->b.snapshot->info.cut_ns) {
 		struct input later = w->a;
+		char *text = w->a_text;
 
 		w->a = w->b;
 		w->b = later;
+		w->a_text = w->b_text;
+		w->b_text = text;
 		if (!o->quiet)
 			fail_warn("A is later than B: they are compared the other way round");
 	}
@@ -155,11 +202,13 @@ static int name_stacks(struct work *w, const struct options *o, struct fail *f)
 	for (i = 0; i < n; i++) {
 		const struct compare_sums *sums = &w->comparison.stacks[i];
 
-		wanted[i] = sums->before.samples > 0 || sums->after.samples > 0;
+		wanted[i] = sums->born.samples > 0 ||
+			    (!w->comparison.is_one_sided &&
+				    (sums->before.samples > 0 || sums->after.samples > 0));
 		/* What moved decides which place a row shows; blocks of 0 bytes count too. */
-		weights[i] = sums->born.bytes + sums->died.bytes +
-			     1e-6 * (sums->before.bytes + sums->after.bytes) +
-			     (wanted[i] ? 1e-9 : 0);
+		if (wanted[i])
+			weights[i] = sums->born.bytes + sums->died.bytes +
+				     1e-6 * (sums->before.bytes + sums->after.bytes) + 1e-9;
 	}
 	if (source_frames_init(&w->frames, &w->profile, o->hide, wanted, f) == 0)
 		rc = sites_init(&w->sites, &w->frames, o->by, &o->filter, weights, f);
@@ -176,16 +225,52 @@ static bool same_directory(const char *a, const char *b)
 	return bytes && !strncmp(a, b, bytes) && strrchr(b, '/') == b + bytes;
 }
 
+/* What was lost before A was lost for both, and may since have died unseen. */
+static void warn_lost(const struct work *w, const struct options *o)
+{
+	uint64_t n_before, n_after;
+	bool before = input_is_lower_bound(w->a.snapshot, &n_before);
+	bool after = input_is_lower_bound(w->b.snapshot, &n_after);
+
+	if (o->quiet || !after)
+		return;
+	if (!before)
+		fail_warn("%llu sample%s lost after A: growth is a lower bound",
+			(unsigned long long)n_after, n_after == 1 ? " was" : "s were");
+	else
+		fail_warn("%llu sample%s lost, %llu of them before A: no figure holds their "
+			  "blocks, alive or dead",
+			(unsigned long long)n_after, n_after == 1 ? " was" : "s were",
+			(unsigned long long)n_before);
+}
+
+/* What a program frees in a slow shutdown hides what it lost before. */
+static void warn_fall(const struct work *w, const struct options *o)
+{
+	struct strbuf text = { 0 };
+
+	if (o->quiet || o->n_args > 1 || !(w->b.moment.fall.share > 0))
+		return;
+	run_end_add_hint(&text, &w->b.moment.fall, "diff", o->args[0]);
+	fail_warn("%s", text.data);
+	strbuf_deinit(&text);
+}
+
 static void warn(struct work *w, const struct options *o, const bool *shown)
 {
 	bool *sites_shown = alloc_array(w->sites.n_sites, sizeof(*sites_shown));
 	size_t i;
 
 	w->b.said_beside = same_directory(w->a.snapshot->path, w->b.snapshot->path);
+	if (w->comparison.same_process) {
+		w->a.said_lost = w->b.said_lost = true;
+		warn_lost(w, o);
+	}
 	input_warn(&w->a, o);
 	if (strcmp(w->a.snapshot->path, w->b.snapshot->path))
 		input_warn(&w->b, o);
 	input_warn_broken_stacks(&w->b, o);
+	warn_fall(w, o);
 	for (i = 0; i < w->comparison.n_rows; i++)
 		sites_shown[w->comparison.rows[i].group] |= shown[i];
 	input_warn_symbols(&w->sites, sites_shown, o);
@@ -200,16 +285,17 @@ static void show(struct work *w, const struct options *o, struct strbuf *out)
 		.a = &w->a,
 		.b = &w->b,
 		.third = w->third.snapshot ? &w->third : NULL,
+		.b_text = w->b_text,
 		.comparison = &w->comparison,
 		.sites = &w->sites,
 		.style = table_style_of(o->output ? -1 : STDOUT_FILENO, o->color),
 	};
 	bool *shown;
 
-	strbuf_add_shell_word(&arguments, o->args[0]);
-	if (o->n_args > 1) {
+	strbuf_add_shell_word(&arguments, w->a_text);
+	if (o->n_args > 1 || o->since || o->until) {
 		strbuf_add_char(&arguments, ' ');
-		strbuf_add_shell_word(&arguments, o->args[1]);
+		strbuf_add_shell_word(&arguments, w->b_text);
 	}
 	if (o->third) {
 		strbuf_add_text(&arguments, " --third ");
@@ -238,13 +324,30 @@ static void work_deinit(struct work *w)
 	input_close(&w->a);
 	input_close(&w->b);
 	input_close(&w->third);
+	free(w->a_text);
+	free(w->b_text);
+}
+
+/* Whether a site grew that the table shows, or would if it had no end. */
+static bool any_grew(const struct comparison *c, const struct options *o)
+{
+	size_t i;
+
+	for (i = 0; i < c->n_rows; i++)
+		if (c->rows[i].verdict == COMPARE_GREW &&
+			c->rows[i].growth.bytes >= (double)o->min_bytes)
+			return true;
+	return false;
 }
 
 static int run(const struct options *o, struct strbuf *out, struct fail *f)
 {
 	struct work w = { 0 };
+	bool same;
 	int code = -1;
 
+	if (check_options(o, f) < 0)
+		return -1;
 	if (open_moments(&w, o, f) < 0 || check_moments(&w, o, f) < 0) {
 		work_deinit(&w);
 		return -1;
@@ -254,11 +357,15 @@ static int run(const struct options *o, struct strbuf *out, struct fail *f)
 	profile_add(&w.profile, w.b.snapshot);
 	if (w.third.snapshot)
 		profile_add(&w.profile, w.third.snapshot);
-	compare_init(&w.comparison, &w.profile, same_process(w.a.snapshot, w.b.snapshot));
+	same = same_process(w.a.snapshot, w.b.snapshot);
+	if (o->metric == METRIC_ALLOCATED)
+		compare_init_allocated(&w.comparison, &w.profile, same);
+	else
+		compare_init(&w.comparison, &w.profile, same);
 	if (name_stacks(&w, o, f) == 0) {
 		compare_group(&w.comparison, w.sites.group_of, w.sites.n_stacks, w.sites.n_sites);
 		show(&w, o, out);
-		code = o->exit_code && w.comparison.n_grew ? EXIT_CODE_GATE : 0;
+		code = o->exit_code && any_grew(&w.comparison, o) ? EXIT_CODE_GATE : 0;
 	}
 	work_deinit(&w);
 	return code;

@@ -14,69 +14,96 @@
 /* One-sided p is above DISCOVERY_RATE where the lower limit at this z is not above 0. */
 #define HOPELESS_Z     1.6
 
-/* What makes a sample the same one in two snapshots of a process. */
-struct identity {
-	uint64_t address;
-	uint64_t size_thread;
-	uint64_t birth; /* with the level at birth, without the level it stands at now */
-	uint32_t u;
-	uint32_t stack; /* of the profile */
-};
-
-/* Samples of one snapshot by identity; equal ones are counted. */
+/*
+ * The samples of one snapshot that may be found again in another. Most stand in the same order in
+ * both: these are met by walking side by side. The table is for the rest.
+ */
 struct sample_set {
-	struct content_index index;
 	const struct profile_moment *moment;
-	uint32_t *unmatched; /* by sample index: how many of this identity are left */
+	struct content_index index;
+	uint32_t *unmatched; /* by sample: how many equal ones are left, counted at the first */
 };
 
-static struct identity identity_of(const struct profile_moment *moment, size_t i)
-{
-	const struct heapspy_sample *sample = &moment->snapshot->samples[i];
+/* How many samples the walk passes over at once, dead ones mostly. */
+#define WALK_AHEAD 16
 
-	return (struct identity){
-		.address = sample->address,
-		.size_thread = sample->size_thread,
-		.birth = sample->birth_level & ((1ull << 60) - 1),
-		.u = sample->u,
-		.stack = moment->stack_of[sample->stack],
-	};
+static bool is_same(
+	const struct profile_moment *x, size_t i, const struct profile_moment *y, size_t j)
+{
+	const struct heapspy_sample *a = &x->snapshot->samples[i], *b = &y->snapshot->samples[j];
+
+	/* The level a sample stands at now may differ, that of its birth not. */
+	return a->address == b->address && a->size_thread == b->size_thread &&
+	       !((a->birth_level ^ b->birth_level) & ((1ull << 60) - 1)) && a->u == b->u &&
+	       x->stack_of[a->stack] == y->stack_of[b->stack];
 }
 
-/* The first sample of the set with this identity. */
-static bool set_find(
-	const struct sample_set *set, const struct identity *id, uint64_t hash, size_t *samplep)
+static uint64_t set_hash(const struct sample_set *set, const struct heapspy_sample *sample)
+{
+	uint64_t key[2] = { sample->address, sample->birth_level & ((1ull << 60) - 1) };
+
+	return content_index_hash(&set->index, key, sizeof(key));
+}
+
+/* The first sample of the set that is the same as sample i of moment. */
+static bool set_find(const struct sample_set *set, const struct profile_moment *moment, size_t i,
+	uint64_t hash, size_t *samplep)
 {
 	uint64_t at = hash;
 
-	while (content_index_next(&set->index, hash, &at, samplep)) {
-		struct identity have = identity_of(set->moment, *samplep);
-
-		if (!memcmp(&have, id, sizeof(have)))
+	while (content_index_next(&set->index, hash, &at, samplep))
+		if (is_same(moment, i, set->moment, *samplep))
 			return true;
-	}
 	return false;
 }
 
-static void set_init(struct sample_set *set, const struct profile_moment *moment)
+/*
+ * Which samples of moment are in other too, as often as they are there: found[i] of each, to be
+ * freed by the caller. The set is left with the samples of other that were not met.
+ */
+static bool *set_match(struct sample_set *set, const struct profile_moment *other,
+	const struct profile_moment *moment)
 {
-	size_t i, first, n = moment->snapshot->n_samples;
+	size_t n = moment->snapshot->n_samples, n_other = other->snapshot->n_samples;
+	bool *found = alloc_array(n, sizeof(*found));
+	size_t i, j, next = 0, first;
+	uint64_t hash;
 
 	content_index_init(&set->index);
-	content_index_reserve(&set->index, n);
-	set->moment = moment;
-	set->unmatched = alloc_array(n, sizeof(*set->unmatched));
-	for (i = 0; i < n; i++) {
-		struct identity id = identity_of(moment, i);
-		uint64_t hash = content_index_hash(&set->index, &id, sizeof(id));
-
-		if (set_find(set, &id, hash, &first)) {
-			set->unmatched[first]++;
-			continue;
-		}
-		content_index_add(&set->index, hash, i);
+	set->moment = other;
+	set->unmatched = alloc_array(n_other, sizeof(*set->unmatched));
+	for (i = 0; i < n_other; i++)
 		set->unmatched[i] = 1;
+	for (i = 0; i < n; i++) {
+		for (j = next; j < n_other && j < next + WALK_AHEAD; j++)
+			if (is_same(moment, i, other, j))
+				break;
+		if (j == n_other || j == next + WALK_AHEAD)
+			continue;
+		found[i] = true;
+		set->unmatched[j] = 0;
+		next = j + 1;
 	}
+	for (i = 0; i < n_other; i++) {
+		if (!set->unmatched[i])
+			continue;
+		hash = set_hash(set, &other->snapshot->samples[i]);
+		if (set_find(set, other, i, hash, &first)) {
+			set->unmatched[first]++;
+			set->unmatched[i] = 0;
+		} else {
+			content_index_add(&set->index, hash, i);
+		}
+	}
+	for (i = 0; i < n; i++) {
+		if (found[i])
+			continue;
+		hash = set_hash(set, &moment->snapshot->samples[i]);
+		found[i] = set_find(set, moment, i, hash, &first) && set->unmatched[first];
+		if (found[i])
+			set->unmatched[first]--;
+	}
+	return found;
 }
 
 static void set_deinit(struct sample_set *set)
@@ -85,28 +112,13 @@ static void set_deinit(struct sample_set *set)
 	free(set->unmatched);
 }
 
-/* Takes one sample with the identity of sample i of moment out of the set. */
-static bool set_take(struct sample_set *set, const struct profile_moment *moment, size_t i)
-{
-	struct identity id = identity_of(moment, i);
-	uint64_t hash = content_index_hash(&set->index, &id, sizeof(id));
-	size_t found;
-
-	if (!set_find(set, &id, hash, &found) || !set->unmatched[found])
-		return false;
-	set->unmatched[found]--;
-	return true;
-}
-
-/* The sample's weights at its side's interval; all zero when it does not belong there. */
-static struct aggregate weigh(
-	const struct comparison *c, unsigned side, const struct snapshot *s, size_t i)
+/* Adds sample i of a snapshot at its side's interval, unless it does not belong there. */
+static void add_sample(struct aggregate *sum, const struct comparison *c, unsigned side,
+	const struct snapshot *s, size_t i)
 {
 	struct estimate_sample sample = profile_sample(s, &s->samples[i]);
-	struct aggregate one = { 0 };
 
-	estimate_add_sample(&one, &sample, c->interval_bytes[side], s->info.variance_unit_log2);
-	return one;
+	estimate_add_sample(sum, &sample, c->interval_bytes[side], s->info.variance_unit_log2);
 }
 
 static struct compare_sums *sums_of(
@@ -115,32 +127,37 @@ static struct compare_sums *sums_of(
 	return &c->stacks[moment->stack_of[moment->snapshot->samples[i].stack]];
 }
 
+/*
+ * Survivors weigh the same at both moments, both being lifted to one interval: they are summed
+ * once, and before and after are made of them, what died and what was born.
+ */
 static void sum_pair(struct comparison *c, const struct profile *p)
 {
 	const struct profile_moment *a = &p->moments[0], *b = &p->moments[1];
-	struct sample_set old;
+	struct sample_set old = { 0 };
+	bool *survived = c->same_process ? set_match(&old, a, b) : NULL;
 	size_t i;
 
-	set_init(&old, a);
 	for (i = 0; i < b->snapshot->n_samples; i++) {
-		struct aggregate one = weigh(c, 1, b->snapshot, i);
 		struct compare_sums *sums = sums_of(c, b, i);
 
-		estimate_add(&sums->after, &one);
-		if (!c->same_process || !set_take(&old, b, i))
-			estimate_add(&sums->born, &one);
+		add_sample(
+			survived && survived[i] ? &sums->after : &sums->born, c, 1, b->snapshot, i);
 	}
 	for (i = 0; i < a->snapshot->n_samples; i++) {
-		struct aggregate one = weigh(c, 0, a->snapshot, i);
-		struct compare_sums *sums = sums_of(c, a, i);
+		uint32_t n = survived ? old.unmatched[i] : 1;
 
-		estimate_add(&sums->before, &one);
-		/* Equal samples are interchangeable: what is left belongs to the first of them. */
-		while (old.unmatched[i]) {
-			estimate_add(&sums->died, &one);
-			old.unmatched[i]--;
-		}
+		for (; n; n--)
+			add_sample(&sums_of(c, a, i)->died, c, 0, a->snapshot, i);
 	}
+	for (i = 0; i < p->n_stacks; i++) {
+		struct compare_sums *sums = &c->stacks[i];
+
+		sums->before = sums->after;
+		estimate_add(&sums->before, &sums->died);
+		estimate_add(&sums->after, &sums->born);
+	}
+	free(survived);
 	set_deinit(&old);
 }
 
@@ -148,19 +165,17 @@ static void sum_third(struct comparison *c, const struct profile *p)
 {
 	const struct profile_moment *b = &p->moments[1];
 	struct sample_set old, later;
+	bool *survived = set_match(&old, &p->moments[0], b);
+	bool *kept = set_match(&later, &p->moments[2], b);
 	size_t i;
 
-	set_init(&old, &p->moments[0]);
-	set_init(&later, &p->moments[2]);
-	for (i = 0; i < b->snapshot->n_samples; i++) {
-		struct aggregate one;
-
-		if (set_take(&old, b, i) || !set_take(&later, b, i))
-			continue;
-		one = weigh(c, 1, b->snapshot, i);
-		estimate_add(&sums_of(c, b, i)->after, &one);
-		estimate_add(&sums_of(c, b, i)->born, &one);
-	}
+	for (i = 0; i < b->snapshot->n_samples; i++)
+		if (!survived[i] && kept[i])
+			add_sample(&sums_of(c, b, i)->born, c, 1, b->snapshot, i);
+	for (i = 0; i < p->n_stacks; i++)
+		c->stacks[i].after = c->stacks[i].born;
+	free(survived);
+	free(kept);
 	set_deinit(&old);
 	set_deinit(&later);
 }
@@ -168,7 +183,7 @@ static void sum_third(struct comparison *c, const struct profile *p)
 void compare_init(struct comparison *c, const struct profile *p, bool same_process)
 {
 	uint32_t level = 0;
-	unsigned i;
+	size_t i;
 
 	memset(c, 0, sizeof(*c));
 	c->same_process = same_process;
@@ -182,10 +197,53 @@ void compare_init(struct comparison *c, const struct profile *p, bool same_proce
 		c->interval_bytes[i] = profile_interval_bytes(s, same_process ? level : s->level);
 	}
 	c->exact = c->interval_bytes[0] <= 1 && c->interval_bytes[1] <= 1;
-	if (p->n_moments > 2)
+	if (p->n_moments > 2) {
+		c->what = COMPARE_KEPT;
+		c->is_one_sided = true;
 		sum_third(c, p);
-	else
+	} else {
 		sum_pair(c, p);
+	}
+}
+
+static void add_allocated(struct comparison *c, const struct profile_moment *moment, bool is_after)
+{
+	const struct snapshot *s = moment->snapshot;
+	size_t i;
+
+	for (i = 0; i < s->n_stacks; i++) {
+		struct compare_sums *sums = &c->stacks[moment->stack_of[i]];
+		struct aggregate one = profile_allocated(s, &s->stacks[i]);
+
+		estimate_add(is_after ? &sums->after : &sums->before, &one);
+	}
+}
+
+void compare_init_allocated(struct comparison *c, const struct profile *p, bool same_process)
+{
+	const struct snapshot *a = p->moments[0].snapshot, *b = p->moments[1].snapshot;
+	size_t i;
+
+	memset(c, 0, sizeof(*c));
+	c->what = COMPARE_ALLOCATED;
+	c->same_process = c->is_one_sided = same_process;
+	/* The interval never falls: what came in between has at most that of the later moment. */
+	c->interval_bytes[0] = same_process ? profile_interval_bytes(b, b->level)
+					    : profile_interval_bytes(a, a->level);
+	c->interval_bytes[1] = profile_interval_bytes(b, b->level);
+	c->exact = c->interval_bytes[0] <= 1 && c->interval_bytes[1] <= 1;
+	c->stacks = alloc_array(p->n_stacks, sizeof(*c->stacks));
+	add_allocated(c, &p->moments[0], false);
+	add_allocated(c, &p->moments[1], true);
+	for (i = 0; i < p->n_stacks; i++) {
+		struct compare_sums *sums = &c->stacks[i];
+
+		sums->born = sums->after;
+		if (same_process)
+			estimate_subtract(&sums->born, &sums->before);
+		else
+			sums->died = sums->before;
+	}
 }
 
 static struct growth_sides sides_of(const struct comparison *c, const struct compare_sums *sums)
@@ -204,17 +262,21 @@ static struct growth_sides sides_of(const struct comparison *c, const struct com
  */
 static double p_value(const struct comparison *c, const struct compare_sums *sums, bool shrinking)
 {
-	struct growth_sides sides = sides_of(c, sums), swapped = sides;
+	struct growth_sides sides;
 
-	if (shrinking) {
-		swapped.born = sides.died;
-		swapped.died = sides.born;
-		swapped.born_interval_bytes = sides.died_interval_bytes;
-		swapped.died_interval_bytes = sides.born_interval_bytes;
-	}
-	if (!(growth_estimate(&swapped, HOPELESS_Z).range.lo > 0))
+	if (!(shrinking ? sums->died.bytes > sums->born.bytes
+			: sums->born.bytes > sums->died.bytes))
 		return 1;
-	return growth_p_value(&swapped, 0);
+	sides = sides_of(c, sums);
+	if (shrinking) {
+		sides.born = sums->died;
+		sides.died = sums->born;
+		sides.born_interval_bytes = c->interval_bytes[0];
+		sides.died_interval_bytes = c->interval_bytes[1];
+	}
+	if (!(growth_estimate(&sides, HOPELESS_Z).range.lo > 0))
+		return 1;
+	return growth_p_value(&sides, 0);
 }
 
 /* Whether the range says so as well: no mark stands beside a range that holds 0. */
@@ -273,16 +335,38 @@ static void add_sums(struct compare_sums *sum, const struct compare_sums *part)
 	estimate_add(&sum->died, &part->died);
 }
 
+struct growth compare_growth(const struct comparison *c, const struct compare_sums *sums)
+{
+	struct growth_sides sides = sides_of(c, sums);
+
+	if (c->is_one_sided)
+		return (struct growth){ sums->born.bytes,
+			interval_of_bytes(&sums->born, c->interval_bytes[1], INTERVAL_Z95) };
+	return growth_estimate(&sides, INTERVAL_Z95);
+}
+
+struct interval compare_range(
+	const struct comparison *c, const struct compare_sums *sums, bool is_after)
+{
+	return interval_of_bytes(
+		is_after ? &sums->after : &sums->before, c->interval_bytes[is_after], INTERVAL_Z95);
+}
+
 static void estimate_row(const struct comparison *c, struct compare_row *row)
 {
-	struct growth_sides sides = sides_of(c, &row->sums);
-
-	row->growth = growth_estimate(&sides, INTERVAL_Z95);
+	row->growth = compare_growth(c, &row->sums);
 	/*
 	 * A site where nothing moved is within noise of no change. Its range would be
 	 * the resolution of the whole comparison, the same for every such site.
 	 */
 	row->verdict = COMPARE_NOISE;
+}
+
+static bool is_row(const struct comparison *c, const struct compare_sums *sums)
+{
+	if (c->is_one_sided)
+		return sums->born.samples > 0;
+	return sums->before.samples > 0 || sums->after.samples > 0;
 }
 
 void compare_group(struct comparison *c, const uint32_t *group_of, size_t n_stacks, size_t n_groups)
@@ -302,16 +386,20 @@ void compare_group(struct comparison *c, const uint32_t *group_of, size_t n_stac
 	for (i = 0; i < n_groups; i++) {
 		struct compare_row *row = &rows[i];
 
-		if (!(row->sums.before.samples > 0) && !(row->sums.after.samples > 0))
+		if (!is_row(c, &row->sums))
 			continue;
 		row->group = (uint32_t)i;
 		estimate_row(c, row);
 		add_sums(&c->total.sums, &row->sums);
 		rows[c->n_rows++] = *row;
 	}
-	judge(c, false, COMPARE_GREW);
-	judge(c, true, COMPARE_SHRANK);
+	if (!c->is_one_sided) {
+		judge(c, false, COMPARE_GREW);
+		judge(c, true, COMPARE_SHRANK);
+	}
 	for (i = 0; i < c->n_rows; i++) {
+		if (c->is_one_sided && rows[i].growth.range.lo > 0)
+			rows[i].verdict = COMPARE_GREW;
 		if (rows[i].verdict == COMPARE_NOISE)
 			add_sums(&c->noise.sums, &rows[i].sums);
 		c->n_grew += rows[i].verdict == COMPARE_GREW;

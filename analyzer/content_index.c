@@ -6,6 +6,7 @@
 #include <sys/random.h>
 
 #include "analyzer/alloc.h"
+#include "sample_math.h"
 #include "snapshot_codec.h"
 
 void content_index_init(struct content_index *index)
@@ -23,15 +24,31 @@ void content_index_deinit(struct content_index *index)
 	memset(index, 0, sizeof(*index));
 }
 
+/* Both halves of the product of two words, mixed: each bit of the result hangs on all of both. */
+static uint64_t fold(uint64_t a, uint64_t b)
+{
+	sample_u128 product = (sample_u128)a * b;
+
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Two words a step, as wyhash does (Wang Yi); short keys are what there is most of. */
 uint64_t content_index_hash(const struct content_index *index, const void *key, size_t bytes)
 {
-	struct codec_hash h;
+	const uint8_t *p = key;
+	uint64_t hash = index->seed, last[2] = { 0, 0 };
+	size_t left = bytes;
 
-	codec_hash_init(&h);
-	codec_hash_update(&h, &index->seed, sizeof(index->seed));
-	if (bytes)
-		codec_hash_update(&h, key, bytes);
-	return codec_hash_final(&h);
+	for (; left > 16; p += 16, left -= 16)
+		hash = fold(codec_load64(p) ^ CODEC_P1, codec_load64(p + 8) ^ hash);
+	if (left > 8) {
+		last[0] = codec_load64(p);
+		last[1] = codec_load64(p + left - 8);
+	} else if (left) {
+		memcpy(last, p, left);
+	}
+	hash = fold(last[0] ^ CODEC_P1, last[1] ^ hash);
+	return fold(hash ^ CODEC_P3, bytes ^ CODEC_P2);
 }
 
 static struct content_index_slot *slot_at(const struct content_index *index, uint64_t at)
@@ -48,14 +65,14 @@ bool content_index_next(
 		slot = slot_at(index, (*atp)++);
 		if (!slot->value)
 			return false;
-		if (slot->hash == hash) {
+		if (slot->hash == (uint32_t)hash) {
 			*valuep = slot->value - 1;
 			return true;
 		}
 	}
 }
 
-static void put(struct content_index *index, uint64_t hash, uint64_t value)
+static void put(struct content_index *index, uint32_t hash, uint32_t value)
 {
 	uint64_t at = hash;
 
@@ -92,6 +109,6 @@ void content_index_add(struct content_index *index, uint64_t hash, size_t value)
 {
 	if (index->n_values >= index->n_slots / 2)
 		resize(index, index->n_slots * 2);
-	put(index, hash, (uint64_t)value + 1);
+	put(index, (uint32_t)hash, (uint32_t)value + 1);
 	index->n_values++;
 }

@@ -2,7 +2,7 @@
  * content_index.h - finds equal things among many: a hash table from content to
  * a number of the caller's, usually an index into an array of its own.
  *
- * The table keeps hashes only; the caller compares. The hash is seeded with
+ * The table keeps 32 bits of each hash; the caller compares. The hash is seeded with
  * random bits, so that a file cannot choose contents that collide.
  *
  *	hash = content_index_hash(&index, key, bytes);
@@ -20,10 +20,10 @@
 
 struct content_index {
 	struct content_index_slot {
-		uint64_t hash;
-		uint64_t value; /* + 1; 0 empty */
+		uint32_t hash;
+		uint32_t value; /* + 1; 0 empty */
 	} * slots;
-	size_t n_slots; /* a power of two, at least twice n_values */
+	size_t n_slots; /* a power of two up to 2^32, at least twice n_values */
 	size_t n_values;
 	uint64_t seed;
 };
@@ -44,6 +44,7 @@ uint64_t content_index_hash(const struct content_index *index, const void *key, 
 bool content_index_next(
 	const struct content_index *index, uint64_t hash, uint64_t *atp, size_t *valuep);
 
+/* value is below UINT32_MAX. */
 void content_index_add(struct content_index *index, uint64_t hash, size_t value);
 
 #endif

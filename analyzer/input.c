@@ -13,6 +13,9 @@
 #define BROKEN_SHARE       .2
 #define BROKEN_SAMPLES_MIN 10
 
+/* Rises of the interval that are told one by one. */
+#define RISES_TOLD 3
+
 static void add_missing(struct strbuf *out, const struct snapshot *s)
 {
 	uint32_t kind;
@@ -70,6 +73,29 @@ void input_close(struct input *in)
 	snapshot_free(in->snapshot);
 	in->snapshot = NULL;
 	moment_deinit(&in->moment);
+}
+
+int input_check_window_options(const struct options *o, const char *command, struct fail *f)
+{
+	struct moment_parts parts = moment_split(o->args[0]);
+	bool is_moment = o->n_args > 1 || parts.when;
+
+	free(parts.path);
+	if ((o->since || o->until) && is_moment)
+		return fail_set(f, EXIT_CODE_USAGE,
+			"--since and --until say which part of a RUN: heapspy %s RUN --since 10m",
+			command);
+	return 0;
+}
+
+int input_check_window_order(
+	const struct input *a, const struct input *b, const struct options *o, struct fail *f)
+{
+	if (o->since && o->until && a->snapshot->info.cut_ns >= b->snapshot->info.cut_ns)
+		return fail_set(f, EXIT_CODE_USAGE,
+			"--since %s is not before --until %s: nothing lies between", o->since,
+			o->until);
+	return 0;
 }
 
 int input_check_interposed(const struct input *in, const struct options *o, struct fail *f)
@@ -152,7 +178,7 @@ void input_warn(const struct input *in, const struct options *o)
 		return;
 	if (!in->said_beside)
 		warn_beside(in);
-	if (input_is_lower_bound(s, &n_lost))
+	if (!in->said_lost && input_is_lower_bound(s, &n_lost))
 		fail_warn("'%s': %llu sample%s lost; figures are lower bounds", s->path,
 			(unsigned long long)n_lost, n_lost == 1 ? " was" : "s were");
 	if (s->info.flags & HEAPSPY_INFO_UNSEEN_DOORS)
@@ -268,4 +294,41 @@ void input_add_interval(struct strbuf *out, uint64_t interval_bytes)
 	}
 	strbuf_add_text(out, "mean interval ");
 	units_add_bytes(out, (double)interval_bytes);
+}
+
+/* Of a level; level_ns 0: nobody knows since when. */
+static void add_rise(
+	struct strbuf *out, const struct snapshot *s, uint32_t level, uint64_t level_ns)
+{
+	strbuf_add_text(out, " -> ");
+	units_add_bytes(out, (double)profile_interval_bytes(s, level));
+	if (!level_ns)
+		return;
+	strbuf_add_text(out, " at ");
+	units_add_clock(out, level_ns);
+}
+
+void input_add_intervals(struct strbuf *out, const struct snapshot *s)
+{
+	uint32_t level, n_rises = 1, n_told = 0;
+
+	if (!s->level) {
+		input_add_interval(out, s->info.interval_bytes);
+		return;
+	}
+	if (s->info.interval_bytes <= 1)
+		strbuf_add_text(out, "every allocation");
+	else
+		input_add_interval(out, s->info.interval_bytes);
+	for (level = 1; level < s->level; level++)
+		n_rises += s->info.level_ns[level] != 0;
+	for (level = 1; level < s->level; level++) {
+		if (!s->info.level_ns[level])
+			continue;
+		if (n_told++ == 0 || n_rises <= RISES_TOLD)
+			add_rise(out, s, level, s->info.level_ns[level]);
+		else if (n_told == 2)
+			strbuf_addf(out, " -> (%u more)", n_rises - 2);
+	}
+	add_rise(out, s, s->level, s->info.level_ns[s->level]);
 }

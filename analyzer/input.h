@@ -19,6 +19,7 @@ struct input {
 	struct moment moment;
 	struct snapshot *snapshot;
 	bool said_beside; /* what lies beside the snapshot has been warned of for another input */
+	bool said_lost;   /* so has what it lost */
 };
 
 /*
@@ -30,6 +31,16 @@ int input_open(struct input *in, const char *text, const char *bare_when, uint32
 	const struct options *o, struct fail *f);
 
 void input_close(struct input *in);
+
+/*
+ * --since and --until of a command between two moments: they go with a RUN alone. Returns -1 with f
+ * filled.
+ */
+int input_check_window_options(const struct options *o, const char *command, struct fail *f);
+
+/* Where both are given, --since must be before --until: a and b are opened. Likewise. */
+int input_check_window_order(
+	const struct input *a, const struct input *b, const struct options *o, struct fail *f);
 
 /* Bits for need. */
 #define INPUT_NEEDS_STACKS (1u << HEAPSPY_SECTION_STACKS)
@@ -64,6 +75,12 @@ const char *input_allocator(const struct snapshot *s);
 
 /* "mean interval 512 KiB" or "every allocation (exact)". */
 void input_add_interval(struct strbuf *out, uint64_t interval_bytes);
+
+/*
+ * The same with what has become of it: "mean interval 4 KiB -> 64 KiB at 0:00:01.0". Of more than
+ * three rises the first and the last are told.
+ */
+void input_add_intervals(struct strbuf *out, const struct snapshot *s);
 
 /* Whether samples were lost, so that figures are lower bounds; *n_lostp is how many. */
 bool input_is_lower_bound(const struct snapshot *s, uint64_t *n_lostp);

@@ -8,10 +8,12 @@
 #include <time.h>
 
 #include "analyzer/alloc.h"
+#include "analyzer/stats/peak.h"
 #include "analyzer/units.h"
 
 #define MARKS_SHOWN 12
-#define PEAK_MISSED 1.1 /* a peak so much above the best snapshot is worth a word */
+#define PEAK_MISSED 1.1  /* a peak so much above the best snapshot is worth a word */
+#define PEAK_STEP   1.02 /* what the library lets pass before it takes another at a peak */
 #define NS_PER_S    1000000000ll
 #define DAY_NS      (86400 * NS_PER_S)
 
@@ -28,6 +30,14 @@ struct moment_parts moment_split(const char *text)
 	parts.path = alloc_text(text, (size_t)(at - text));
 	parts.when = at + 1;
 	return parts;
+}
+
+char *moment_join(const char *run, const char *when)
+{
+	struct strbuf text = { 0 };
+
+	strbuf_addf(&text, when ? "%s@%s" : "%s", run, when);
+	return text.data;
 }
 
 bool moment_is_run(const char *text)
@@ -89,10 +99,21 @@ static int64_t clock_distance_ns(uint64_t wall_ns, int second_of_day)
 	return distance_ns;
 }
 
+/* Where a time of day is before the start of the process, or after all there is of it. */
+static const char *beyond_run(
+	const struct run_dir *run, const struct run_entry *entry, int64_t distance_ns)
+{
+	if (entry == &run->entries[0] && distance_ns > (int64_t)entry->info.cut_ns)
+		return "before the start of the program: the first snapshot";
+	if (entry == &run->entries[run->n_entries - 1] && distance_ns < 0)
+		return "after the last snapshot: it";
+	return "nearest snapshot";
+}
+
 static const struct run_entry *choose_clock(
 	const struct run_dir *run, int second_of_day, char *note, size_t note_bytes)
 {
-	int64_t *distance_ns = alloc_array(run->n_entries, sizeof(*distance_ns));
+	int64_t *distance_ns = alloc_array(run->n_entries, sizeof(*distance_ns)), distance;
 	const struct run_entry *entry;
 	char when[32] = "";
 	struct tm tm;
@@ -102,10 +123,11 @@ static const struct run_entry *choose_clock(
 	for (i = 0; i < run->n_entries; i++)
 		distance_ns[i] = clock_distance_ns(run->entries[i].info.cut_wall_ns, second_of_day);
 	entry = nearest(run, distance_ns);
+	distance = distance_ns[entry - run->entries];
 	t = (time_t)(entry->info.cut_wall_ns / NS_PER_S);
-	if (llabs(distance_ns[entry - run->entries]) >= 60 * NS_PER_S && localtime_r(&t, &tm) &&
+	if (llabs(distance) >= 60 * NS_PER_S && localtime_r(&t, &tm) &&
 		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm))
-		snprintf(note, note_bytes, "nearest snapshot, at %s", when);
+		snprintf(note, note_bytes, "%s, at %s", beyond_run(run, entry, distance), when);
 	free(distance_ns);
 	return entry;
 }
@@ -128,12 +150,55 @@ static bool parse_clock(const char *text, int *second_of_dayp)
 	       second < 60;
 }
 
+/* The snapshot that is the back-th from the end, of those that have not been taken at a peak. */
+static const struct run_entry *regular_from_end(const struct run_dir *run, size_t back)
+{
+	size_t i;
+
+	for (i = run->n_entries; i-- > 0;)
+		if (run->entries[i].info.reason != HEAPSPY_REASON_PEAK && back-- == 0)
+			return &run->entries[i];
+	return NULL;
+}
+
+static const struct run_entry *first_regular(const struct run_dir *run)
+{
+	size_t i;
+
+	for (i = 0; i < run->n_entries; i++)
+		if (run->entries[i].info.reason != HEAPSPY_REASON_PEAK)
+			return &run->entries[i];
+	return &run->entries[0];
+}
+
+static const struct run_entry *last_regular(const struct run_dir *run)
+{
+	const struct run_entry *last = regular_from_end(run, 0);
+
+	return last ? last : &run->entries[run->n_entries - 1];
+}
+
+static void note_missed_peak(
+	const struct heapspy_info *last, double ratio, char *note, size_t note_bytes)
+{
+	struct strbuf text = { 0 };
+
+	strbuf_add_text(&text, "the fullest snapshot; the peak, at ");
+	units_add_clock(&text, last->peak_ns);
+	if (ratio < 2)
+		strbuf_addf(&text, ", was about %.0f %% higher", 100 * (ratio - 1));
+	else
+		strbuf_addf(&text, ", was about %.1f times as high", ratio);
+	snprintf(note, note_bytes, "%s", text.data);
+	strbuf_deinit(&text);
+}
+
 /* The most live bytes; of files that do not tell, the largest RSS is the best guess. */
 static const struct run_entry *choose_peak(const struct run_dir *run, char *note, size_t note_bytes)
 {
 	const struct run_entry *live = &run->entries[0], *rss = live, *marked = NULL;
 	const struct heapspy_info *last = &run->entries[run->n_entries - 1].info;
-	struct strbuf text = { 0 };
+	double peak_bytes = peak_of_info(last, 0, INTERVAL_Z95).bytes, live_bytes;
 	size_t i;
 
 	for (i = 0; i < run->n_entries; i++) {
@@ -143,8 +208,9 @@ static const struct run_entry *choose_peak(const struct run_dir *run, char *note
 			live = entry;
 		if (entry->info.rss_bytes > rss->info.rss_bytes)
 			rss = entry;
-		if (entry->info.reason == HEAPSPY_REASON_PEAK)
-			marked = entry; /* a later one is of a higher peak */
+		if (entry->info.reason == HEAPSPY_REASON_PEAK &&
+			(!marked || entry->info.live_bytes >= marked->info.live_bytes))
+			marked = entry;
 	}
 	if (!live->info.live_bytes && marked)
 		return marked;
@@ -152,15 +218,10 @@ static const struct run_entry *choose_peak(const struct run_dir *run, char *note
 		snprintf(note, note_bytes, "the snapshot of the largest RSS");
 		return rss;
 	}
-	if ((double)last->peak_live_bytes > PEAK_MISSED * (double)live->info.live_bytes) {
-		strbuf_add_text(&text, "the snapshot with most; the peak, about ");
-		units_add_bytes(&text, (double)last->peak_live_bytes);
-		strbuf_add_text(&text, ", was at ");
-		units_add_clock(&text, last->peak_ns);
-		snprintf(note, note_bytes, "%s", text.data);
-		strbuf_deinit(&text);
-	}
-	return live;
+	live_bytes = (double)live->info.live_bytes;
+	if (peak_bytes > PEAK_MISSED * live_bytes)
+		note_missed_peak(last, peak_bytes / live_bytes, note, note_bytes);
+	return marked && (double)marked->info.live_bytes * PEAK_STEP >= live_bytes ? marked : live;
 }
 
 /*
@@ -169,17 +230,41 @@ static const struct run_entry *choose_peak(const struct run_dir *run, char *note
  */
 static const struct run_entry *choose_end(const struct run_dir *run, char *note, size_t note_bytes)
 {
-	const struct run_entry *last = &run->entries[run->n_entries - 1];
+	const struct run_entry *last = last_regular(run), *before = regular_from_end(run, 1);
 	struct strbuf text = { 0 };
+	double freed;
 
-	if (run->n_entries < 3 || last->info.reason != HEAPSPY_REASON_EXIT ||
-		last->info.live_bytes >= last[-1].info.live_bytes / 2)
+	if (!regular_from_end(run, 2) || last->info.reason != HEAPSPY_REASON_EXIT)
 		return last;
-	strbuf_add_text(&text, "the last before the exit, by which it had freed all but ");
-	units_add_bytes(&text, (double)last->info.live_bytes);
+	freed = run_end_freed(&before->info, &last->info);
+	if (!(freed > 0))
+		return last;
+	strbuf_add_text(&text, "the last before the exit, by which it had freed ");
+	if (freed > .5) {
+		strbuf_add_text(&text, "all but ");
+		units_add_bytes(&text, (double)last->info.live_bytes);
+	} else {
+		strbuf_addf(&text, "%.0f %%", 100 * freed);
+	}
 	snprintf(note, note_bytes, "%s (@last)", text.data);
 	strbuf_deinit(&text);
-	return last - 1;
+	return before;
+}
+
+/* The fall up to an entry, of its process; peaks were chosen for being high. */
+static struct run_fall fall_before(const struct run_dir *run, const struct run_entry *end)
+{
+	const struct run_entry **entries = alloc_array(run->n_entries, sizeof(*entries));
+	struct run_fall fall;
+	size_t i, n = 0;
+
+	for (i = 0; i < run->n_entries && run->entries[i].number <= end->number; i++)
+		if (run->entries[i].info.reason != HEAPSPY_REASON_PEAK &&
+			run->entries[i].info.start_id == end->info.start_id)
+			entries[n++] = &run->entries[i];
+	fall = run_end_find_fall(entries, n);
+	free(entries);
+	return fall;
 }
 
 /* "; its marks: a, b" of the labels there are, each once. */
@@ -261,9 +346,9 @@ int moment_choose(const struct run_dir *run, const char *run_name, const char *w
 
 	note[0] = '\0';
 	if (!strcmp(when, "first")) {
-		*entryp = &run->entries[0];
+		*entryp = first_regular(run);
 	} else if (!strcmp(when, "last")) {
-		*entryp = &run->entries[run->n_entries - 1];
+		*entryp = last_regular(run);
 	} else if (!strcmp(when, "peak")) {
 		*entryp = choose_peak(run, note, note_bytes);
 	} else if (!strncmp(when, "mark:", 5)) {
@@ -318,8 +403,11 @@ int moment_resolve(const char *text, const char *bare_when, struct moment *m, st
 				&entry, m->note, sizeof(m->note), f);
 		else
 			entry = choose_end(&run, m->note, sizeof(m->note));
+		if (rc == 0 && !parts.when && !strcmp(bare_when, "last"))
+			m->fall = fall_before(&run, entry);
 		if (rc == 0)
 			m->path = alloc_text(entry->path, strlen(entry->path));
+		m->is_at_peak = parts.when && !strcmp(parts.when, "peak") && !m->note[0];
 		m->n_in_run = run.n_entries;
 		m->n_passed = run.n_unreadable;
 		m->first_passed = run.first_failure;

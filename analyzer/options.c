@@ -64,7 +64,9 @@ static int set_metric(
 	unsigned i;
 
 	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (!strcmp(value, words[i])) {
+		/* Not each command has all of them. */
+		if (!strcmp(value, words[i]) && strstr(row->arg, value)) {
+			o->has_metric = true;
 			o->metric = (enum options_metric)i;
 			return 0;
 		}
@@ -78,6 +80,26 @@ static int set_color(
 	if (!strcmp(value, "auto") || !strcmp(value, "always") || !strcmp(value, "never"))
 		return 0;
 	return wrong_word(row, value, f);
+}
+
+static int set_min(
+	struct options *o, const struct options_row *row, const char *value, struct fail *f)
+{
+	const char *slash = strchr(value, '/');
+	struct strbuf size = { 0 };
+	int rc = 0;
+
+	if (units_parse_bytes(value, &o->min_bytes))
+		return 0;
+	strbuf_add(&size, value, slash ? (size_t)(slash - value) : 0);
+	/* A rate, where it is known of what time: say it without that. */
+	if (size.bytes && units_parse_bytes(size.data, &o->min_bytes))
+		rc = fail_set(f, EXIT_CODE_USAGE, "--min: '%s' is not a size; did you mean %s?",
+			value, size.data);
+	else
+		rc = wrong_value(row, value, "a size like 4096, 64KiB or 1.5MiB", f);
+	strbuf_deinit(&size);
+	return rc;
 }
 
 static int set_every(
@@ -128,6 +150,7 @@ static int set_option(
 		o->help = true;
 		return 0;
 	case OPTION_ROWS:
+		o->has_rows = true;
 		if (!units_parse_number(value, UINT32_MAX, &o->n_rows))
 			return wrong_value(row, value, "a number of rows (0: all)", f);
 		return 0;
@@ -145,9 +168,7 @@ static int set_option(
 		o->filter.module = value;
 		return 0;
 	case OPTION_MIN:
-		if (!units_parse_bytes(value, &o->min_bytes))
-			return wrong_value(row, value, "a size like 4096, 64KiB or 1.5MiB", f);
-		return 0;
+		return set_min(o, row, value, f);
 	case OPTION_HIDE:
 		o->hide = value;
 		return 0;
@@ -211,6 +232,58 @@ static int set_option(
 		return 0;
 	case OPTION_ALLOCATOR:
 		return set_allocator(o, row, value, f);
+	case OPTION_ALL:
+		o->all = true;
+		return 0;
+	case OPTION_SINCE:
+		o->since = value;
+		return 0;
+	case OPTION_UNTIL:
+		o->until = value;
+		return 0;
+	case OPTION_LIMIT:
+		if (!units_parse_bytes(value, &o->limit_bytes) || !o->limit_bytes)
+			return wrong_value(row, value, "a size like 512MiB or 4GiB", f);
+		return 0;
+	case OPTION_WATCH:
+		o->watch = true;
+		return 0;
+	case OPTION_BASELINE:
+		o->baseline = value;
+		return 0;
+	case OPTION_CANDIDATE:
+		o->candidate = value;
+		return 0;
+	case OPTION_BUDGET:
+		o->budget = value;
+		return 0;
+	case OPTION_MAX_TOTAL:
+		o->max_total = value;
+		return 0;
+	case OPTION_MAX_PEAK:
+		o->max_peak = value;
+		return 0;
+	case OPTION_MAX_GROWTH:
+		o->max_growth = value;
+		return 0;
+	case OPTION_PROGRAM:
+		o->program = value;
+		return 0;
+	case OPTION_AT:
+		o->at = value;
+		return 0;
+	case OPTION_CONFIRM:
+		o->confirm = value;
+		return 0;
+	case OPTION_JUNIT:
+		o->junit = value;
+		return 0;
+	case OPTION_NO_LEAKS:
+		o->no_leaks = true;
+		return 0;
+	case OPTION_GITHUB:
+		o->github = true;
+		return 0;
 	case OPTION_SETTING:
 		add_setting(o, row, value);
 		return 0;

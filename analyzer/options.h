@@ -43,6 +43,23 @@ enum options_id {
 	OPTION_LABEL,
 	OPTION_FILE, /* a file that the command makes by itself */
 	OPTION_ALLOCATOR,
+	OPTION_ALL,   /* what is folded into a line otherwise */
+	OPTION_SINCE, /* part of a run */
+	OPTION_UNTIL,
+	OPTION_LIMIT,
+	OPTION_WATCH,
+	OPTION_BASELINE,
+	OPTION_CANDIDATE,
+	OPTION_BUDGET,
+	OPTION_NO_LEAKS,
+	OPTION_MAX_TOTAL,
+	OPTION_MAX_PEAK,
+	OPTION_MAX_GROWTH,
+	OPTION_PROGRAM,
+	OPTION_AT,
+	OPTION_CONFIRM,
+	OPTION_JUNIT,
+	OPTION_GITHUB,
 	OPTION_SETTING, /* one of heapspy's variables, named by the row */
 };
 
@@ -60,9 +77,11 @@ struct options_setting {
 struct options {
 	bool help;
 	uint64_t n_rows; /* 0: all */
+	bool has_rows;   /* -n was given */
 	enum sites_by by;
 	bool by_thread;
 	enum options_metric metric;
+	bool has_metric; /* --metric was given */
 	struct sites_filter filter;
 	uint64_t min_bytes;
 	const char *hide; /* NULL: the built-in list */
@@ -81,6 +100,13 @@ struct options {
 	bool ascii;
 	const char *label, *file; /* NULL: not given */
 	const char *allocator;    /* NULL: not given */
+	bool all, watch;
+	const char *since, *until; /* WHEN in a run; NULL: not given */
+	uint64_t limit_bytes;      /* 0: not given */
+	/* Of check; NULL: not given. */
+	const char *baseline, *candidate, *budget, *max_total, *max_peak, *max_growth;
+	const char *program, *at, *confirm, *junit;
+	bool no_leaks, github;
 	struct options_setting
 		*settings; /* in the order given; of a repeated one the last counts */
 	size_t n_settings;

@@ -4,12 +4,12 @@
  */
 #include "analyzer/profile.h"
 
-#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "analyzer/alloc.h"
+#include "analyzer/read/stacks_reader.h"
 #include "sample_math.h"
 
 /* Share of all bytes that the self test of an exact run lets pass. */
@@ -22,6 +22,7 @@ void profile_init(struct profile *p)
 {
 	memset(p, 0, sizeof(*p));
 	content_index_init(&p->module_index);
+	content_index_init(&p->frame_index);
 	content_index_init(&p->stack_index);
 	content_index_init(&p->thread_index);
 	p->threads = alloc_room(NULL, 0, &p->thread_capacity, sizeof(*p->threads));
@@ -31,17 +32,20 @@ void profile_init(struct profile *p)
 
 void profile_deinit(struct profile *p)
 {
-	unsigned i;
+	size_t i;
 
 	for (i = 0; i < p->n_moments; i++) {
 		free(p->moments[i].stack_of);
 		free(p->moments[i].thread_of);
 	}
+	free(p->moments);
 	free(p->modules);
 	free(p->frames);
+	free(p->stack_frames);
 	free(p->stacks);
 	free(p->threads);
 	content_index_deinit(&p->module_index);
+	content_index_deinit(&p->frame_index);
 	content_index_deinit(&p->stack_index);
 	content_index_deinit(&p->thread_index);
 	memset(p, 0, sizeof(*p));
@@ -93,24 +97,40 @@ static uint32_t intern_thread(struct profile *p, const char *name)
 	return (uint32_t)p->n_threads++;
 }
 
-/* The stack whose frames are the last n of p->frames; they are dropped where it is known already.
- */
-static uint32_t intern_stack(struct profile *p, size_t first_frame, size_t n, uint32_t flags)
+static uint32_t intern_frame(struct profile *p, const struct profile_frame *frame)
 {
-	const struct profile_frame *frames = p->frames + first_frame;
-	struct profile_stack *stack;
-	uint64_t hash, at;
+	uint64_t at, hash = content_index_hash(&p->frame_index, frame, sizeof(*frame));
 	size_t have;
 
+	for (at = hash; content_index_next(&p->frame_index, hash, &at, &have);)
+		if (!memcmp(&p->frames[have], frame, sizeof(*frame)))
+			return (uint32_t)have;
+	p->frames = alloc_room(p->frames, p->n_frames, &p->frame_capacity, sizeof(*p->frames));
+	p->frames[p->n_frames] = *frame;
+	content_index_add(&p->frame_index, hash, p->n_frames);
+	return (uint32_t)p->n_frames++;
+}
+
+/*
+ * The stack whose frames are those behind first_frame in p->stack_frames; they are dropped where it
+ * is known already.
+ */
+static uint32_t intern_stack(struct profile *p, size_t first_frame, uint32_t flags)
+{
+	const uint32_t *frames = p->stack_frames + first_frame;
+	size_t have, n = p->n_stack_frames - first_frame, bytes = n * sizeof(*frames);
+	struct profile_stack *stack;
+	uint64_t hash, at;
+
 	/* No frames at all (an empty table) must not reach memcmp() as a null pointer. */
-	hash = content_index_hash(&p->stack_index, n ? frames : NULL, n * sizeof(*frames));
+	hash = content_index_hash(&p->stack_index, n ? frames : NULL, bytes);
 	for (at = hash; content_index_next(&p->stack_index, hash, &at, &have);) {
 		stack = &p->stacks[have];
 		if (stack->n_frames != n ||
-			(n && memcmp(profile_frames(p, stack), frames, n * sizeof(*frames))))
+			(n && memcmp(p->stack_frames + stack->first_frame, frames, bytes)))
 			continue;
 		stack->flags |= flags;
-		p->n_frames = first_frame;
+		p->n_stack_frames = first_frame;
 		return (uint32_t)have;
 	}
 	p->stacks = alloc_room(p->stacks, p->n_stacks, &p->stack_capacity, sizeof(*p->stacks));
@@ -138,40 +158,101 @@ static void add_frame(
 		frame.vaddr -= s->modules[module - 1].load_bias;
 		frame.module = module_of[module - 1];
 	}
-	p->frames = alloc_room(p->frames, p->n_frames, &p->frame_capacity, sizeof(*p->frames));
-	p->frames[p->n_frames++] = frame;
+	p->stack_frames[p->n_stack_frames++] = intern_frame(p, &frame);
+}
+
+static uint32_t add_stack(struct profile *p, const struct snapshot *s, const uint32_t *module_of,
+	const struct snapshot_stack *stack)
+{
+	size_t i, first_frame = p->n_stack_frames;
+
+	while (p->stack_frame_capacity < first_frame + stack->n_frames) {
+		p->stack_frame_capacity =
+			p->stack_frame_capacity ? 2 * p->stack_frame_capacity : 64;
+		p->stack_frames = alloc_resize(
+			p->stack_frames, p->stack_frame_capacity, sizeof(*p->stack_frames));
+	}
+	for (i = 0; i < stack->n_frames; i++)
+		add_frame(p, s, module_of, s->frames[stack->first_frame + i]);
+	return intern_stack(p, first_frame, stack->flags);
+}
+
+/*
+ * The last moment of the same process, in which a stack of equal frames is an equal stack: each
+ * module that both have is the same one at the same place. NULL: there is none.
+ */
+static const struct profile_moment *moment_alike(
+	struct profile *p, const struct snapshot *s, const uint32_t *module_of)
+{
+	const struct profile_moment *last = p->n_moments ? &p->moments[p->n_moments - 1] : NULL;
+	size_t i;
+
+	if (!last || last->snapshot->info.start_id != s->info.start_id)
+		return NULL;
+	for (i = 0; i < s->n_modules; i++) {
+		uint16_t have = last->snapshot->module_of_serial[s->modules[i].serial];
+
+		if (have && (intern_module(p, last->snapshot, have - 1u) != module_of[i] ||
+				    last->snapshot->modules[have - 1].load_bias !=
+					    s->modules[i].load_bias))
+			return NULL;
+	}
+	return last;
+}
+
+/* Whether both stacks have the same frames as recorded. */
+static bool equal_stacks(const struct snapshot *a, const struct snapshot_stack *x,
+	const struct snapshot *b, const struct snapshot_stack *y)
+{
+	return x->n_frames == y->n_frames &&
+	       (!x->n_frames || !memcmp(a->frames + x->first_frame, b->frames + y->first_frame,
+					x->n_frames * sizeof(*a->frames)));
+}
+
+static void add_stacks(struct profile *p, struct profile_moment *moment, const uint32_t *module_of)
+{
+	const struct snapshot *s = moment->snapshot;
+	const struct profile_moment *last = moment_alike(p, s, module_of);
+	struct stacks_index index;
+	uint32_t have, duplicate;
+	size_t i;
+
+	content_index_reserve(&p->stack_index, last ? p->n_stacks : p->n_stacks + s->n_stacks);
+	if (last)
+		stacks_index_init(&index, last->snapshot, &duplicate);
+	for (i = 0; i < s->n_stacks; i++) {
+		const struct snapshot_stack *stack = &s->stacks[i];
+
+		if (last && stacks_index_find(&index, stack->id, &have) &&
+			equal_stacks(s, stack, last->snapshot, &last->snapshot->stacks[have])) {
+			moment->stack_of[i] = last->stack_of[have];
+			p->stacks[moment->stack_of[i]].flags |= stack->flags;
+		} else {
+			moment->stack_of[i] = add_stack(p, s, module_of, stack);
+		}
+	}
+	if (last)
+		stacks_index_deinit(&index);
 }
 
 unsigned profile_add(struct profile *p, const struct snapshot *s)
 {
-	struct profile_moment *moment = &p->moments[p->n_moments];
 	uint32_t *module_of = alloc_array(s->n_modules, sizeof(*module_of));
-	size_t i, j;
+	struct profile_moment *moment;
+	size_t i;
 
-	assert(p->n_moments < PROFILE_MOMENTS_MAX);
+	p->moments = alloc_room(p->moments, p->n_moments, &p->moment_capacity, sizeof(*p->moments));
+	moment = &p->moments[p->n_moments];
 	moment->snapshot = s;
 	moment->stack_of = alloc_array(s->n_stacks, sizeof(*moment->stack_of));
 	moment->thread_of = alloc_array(s->n_threads, sizeof(*moment->thread_of));
-	content_index_reserve(&p->stack_index, p->n_stacks + s->n_stacks);
-	if (p->frame_capacity < p->n_frames + s->n_frames) {
-		p->frame_capacity = p->n_frames + s->n_frames;
-		p->frames = alloc_resize(p->frames, p->frame_capacity, sizeof(*p->frames));
-	}
 	for (i = 0; i < s->n_modules; i++)
 		module_of[i] = intern_module(p, s, i);
 	for (i = 0; i < s->n_threads; i++)
 		moment->thread_of[i] = intern_thread(p, snapshot_string(s, s->threads[i]));
-	for (i = 0; i < s->n_stacks; i++) {
-		const struct snapshot_stack *stack = &s->stacks[i];
-		size_t first_frame = p->n_frames;
-
-		for (j = 0; j < stack->n_frames; j++)
-			add_frame(p, s, module_of, s->frames[stack->first_frame + j]);
-		moment->stack_of[i] =
-			intern_stack(p, first_frame, p->n_frames - first_frame, stack->flags);
-	}
+	add_stacks(p, moment, module_of);
 	free(module_of);
-	return p->n_moments++;
+	return (unsigned)p->n_moments++;
 }
 
 uint64_t profile_interval_bytes(const struct snapshot *s, uint32_t level)

@@ -3,8 +3,8 @@
  *
  * Snapshots number modules and stacks each for itself, and another run maps
  * modules elsewhere. Here a frame is (module, address inside the module), a
- * module is one path with one build id, and stacks of equal frames are one, so
- * that figures of all snapshots can be put side by side by stack index.
+ * module is one path with one build id, equal frames are one, and stacks of equal frames are
+ * one, so that figures of all snapshots can be put side by side by stack index.
  *
  * Frames of libheapspy.so are left out: who profiles is in every stack and in no answer.
  */
@@ -19,9 +19,8 @@
 #include "analyzer/read/snapshot_reader.h"
 #include "analyzer/stats/estimate.h"
 
-#define PROFILE_NO_MODULE   UINT32_MAX
-#define PROFILE_MOMENTS_MAX 3
-#define PROFILE_NO_THREAD   0 /* name index of samples whose thread is unknown */
+#define PROFILE_NO_MODULE UINT32_MAX
+#define PROFILE_NO_THREAD 0 /* name index of samples whose thread is unknown */
 
 struct profile_module {
 	const char *path;
@@ -42,7 +41,7 @@ struct profile_frame {
 struct profile_stack {
 	uint32_t flags; /* HEAPSPY_STACK_* of all snapshots together */
 	uint32_t n_frames;
-	size_t first_frame; /* leaf first */
+	size_t first_frame; /* into profile.stack_frames; leaf first */
 };
 
 struct profile_moment {
@@ -54,30 +53,37 @@ struct profile_moment {
 struct profile {
 	struct profile_module *modules;
 	size_t n_modules, module_capacity;
-	struct profile_frame *frames;
+	struct profile_frame *frames; /* each once */
 	size_t n_frames, frame_capacity;
+	uint32_t *stack_frames; /* of one stack after the other: index into frames */
+	size_t n_stack_frames, stack_frame_capacity;
 	struct profile_stack *stacks;
 	size_t n_stacks, stack_capacity;
 	const char **threads; /* names; [PROFILE_NO_THREAD] is "" */
 	size_t n_threads, thread_capacity;
-	struct profile_moment moments[PROFILE_MOMENTS_MAX];
-	unsigned n_moments;
-	struct content_index module_index, stack_index, thread_index;
+	struct profile_moment *moments;
+	size_t n_moments, moment_capacity;
+	struct content_index module_index, frame_index, stack_index, thread_index;
 };
 
 void profile_init(struct profile *p);
 void profile_deinit(struct profile *p);
 
 /*
- * Adds a snapshot, which must outlive p; at most PROFILE_MOMENTS_MAX of them.
- * Returns the index of its moment.
+ * Adds a snapshot, which must outlive p: paths, build ids and thread names are not copied. Any
+ * number of them. Each costs 4 bytes for each of its stacks and thread names, and room for the
+ * frames (16 bytes) and stacks (24 bytes, 4 more for each of its frames) that none before had.
+ * Of a further snapshot of one process, stacks that the last had too are recognized by id, and
+ * cost a comparison; others a look-up for each frame.
+ * Returns the index of its moment; a pointer to a moment holds until the next call.
  */
 unsigned profile_add(struct profile *p, const struct snapshot *s);
 
-static inline const struct profile_frame *profile_frames(
-	const struct profile *p, const struct profile_stack *stack)
+/* Frame i (0 is the leaf) of a stack of p. */
+static inline const struct profile_frame *profile_frame(
+	const struct profile *p, const struct profile_stack *stack, uint32_t i)
 {
-	return p->frames + stack->first_frame;
+	return &p->frames[p->stack_frames[stack->first_frame + i]];
 }
 
 /* Mean sampling interval in force at the cut, or of the level asked for, in bytes. */

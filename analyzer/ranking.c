@@ -188,6 +188,11 @@ void ranking_group(struct ranking *r, const struct profile *p, const uint32_t *g
 		order == RANKING_BY_BLOCKS ? compare_blocks : compare_bytes);
 }
 
+struct interval ranking_stack_range(const struct ranking *r, uint32_t stack)
+{
+	return interval_of_bytes(&r->stacks[stack], r->interval_bytes, INTERVAL_Z95);
+}
+
 struct ranking_row ranking_rest(const struct ranking *r, size_t first)
 {
 	struct ranking_row rest = { .group = RANKING_NO_GROUP, .age_ns = NAN };

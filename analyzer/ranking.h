@@ -49,6 +49,9 @@ void ranking_group(struct ranking *r, const struct profile *p, const uint32_t *g
 
 void ranking_deinit(struct ranking *r);
 
+/* Range at 95 % of what one stack of the profile holds, or has allocated. */
+struct interval ranking_stack_range(const struct ranking *r, uint32_t stack);
+
 /* Sum of rows first..n_rows-1, with ranges. */
 struct ranking_row ranking_rest(const struct ranking *r, size_t first);
 

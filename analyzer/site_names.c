@@ -16,16 +16,41 @@
 /* A row as a table shows it. */
 struct looks {
 	struct site *site;
-	char *name;        /* short */
+	const char *name;  /* short; one text for one function */
 	const char *place; /* base name of its file or module */
 };
+
+/* Short names by function: many rows of stacks share theirs, and shortening takes long. */
+struct short_names {
+	struct content_index index;
+	struct short_name {
+		const char *function;
+		char *name; /* NULL: out of memory */
+	} * names;
+	size_t n, capacity;
+};
+
+static const char *short_name(struct short_names *names, const char *function)
+{
+	uint64_t hash = content_index_hash(&names->index, &function, sizeof(function)), at = hash;
+	size_t known;
+
+	while (content_index_next(&names->index, hash, &at, &known))
+		if (names->names[known].function == function)
+			return names->names[known].name;
+	names->names = alloc_room(names->names, names->n, &names->capacity, sizeof(*names->names));
+	names->names[names->n].function = function;
+	names->names[names->n].name = name_shorten(function);
+	content_index_add(&names->index, hash, names->n);
+	return names->names[names->n++].name;
+}
 
 static int compare_looks(const void *a, const void *b)
 {
 	const struct looks *x = a, *y = b;
-	int order = strcmp(x->name, y->name);
+	int order = x->name == y->name ? 0 : strcmp(x->name, y->name);
 
-	if (!order)
+	if (!order && x->place != y->place)
 		order = strcmp(x->place, y->place);
 	if (!order)
 		order = (x->site->line > y->site->line) - (x->site->line < y->site->line);
@@ -64,17 +89,17 @@ static void tell_apart(const struct looks *looks, size_t n)
 void site_names_tell_apart(struct sites *sites)
 {
 	struct looks *looks = alloc_array(sites->n_sites, sizeof(*looks));
+	struct short_names names = { 0 };
 	size_t i, n = 0, first;
 
+	content_index_init(&names.index);
 	for (i = 0; i < sites->n_sites; i++) {
 		struct site *site = &sites->sites[i];
-		char *name = name_shorten(site->function);
+		const char *name = short_name(&names, site->function);
 
 		if (name && name[0])
 			looks[n++] = (struct looks){ site, name,
 				source_frames_base_name(site->file ? site->file : site->module) };
-		else
-			free(name);
 	}
 	qsort(looks, n, sizeof(*looks), compare_looks);
 	for (first = 0; first < n; first = i) {
@@ -83,8 +108,10 @@ void site_names_tell_apart(struct sites *sites)
 		if (i - first > 1)
 			tell_apart(&looks[first], i - first);
 	}
-	for (i = 0; i < n; i++)
-		free(looks[i].name);
+	for (i = 0; i < names.n; i++)
+		free(names.names[i].name);
+	free(names.names);
+	content_index_deinit(&names.index);
 	free(looks);
 }
 

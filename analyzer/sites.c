@@ -30,7 +30,7 @@ bool sites_parse_by(const char *text, enum sites_by *byp)
 	return false;
 }
 
-static struct site describe(const struct source_frames *sf, uint32_t stack_index)
+struct site sites_describe(const struct source_frames *sf, uint32_t stack_index)
 {
 	const struct profile_stack *stack = &sf->profile->stacks[stack_index];
 	struct site site = {
@@ -56,13 +56,12 @@ static struct site describe(const struct source_frames *sf, uint32_t stack_index
 	return site;
 }
 
-/* What makes two stacks one row, as bytes. */
+/* What makes two stacks one row, as bytes; by site there are no two. */
 static void add_key(struct strbuf *key, const struct site *site, enum sites_by by)
 {
 	strbuf_clear(key);
 	switch (by) {
 	case SITES_BY_SITE:
-		strbuf_add(key, (const char *)&site->stack, sizeof(site->stack));
 		break;
 	case SITES_BY_LINE:
 		strbuf_addf(key, "%s:%u:", site->file ? site->file : "", site->line);
@@ -294,12 +293,13 @@ static void group_stacks(
 		sites->group_of[i] = SITES_NO_GROUP;
 		if (!(weights[i] > 0) || (kept && !kept[i]))
 			continue;
-		site = describe(sites->frames, (uint32_t)i);
+		site = sites_describe(sites->frames, (uint32_t)i);
 		site.stack_weight = weights[i];
 		add_key(&key, &site, by);
 		if (by == SITES_BY_MODULE)
 			site.function = "";
-		group = grouping_number(&grouping, &key);
+		group = by == SITES_BY_SITE ? (uint32_t)sites->n_sites
+					    : grouping_number(&grouping, &key);
 		sites->group_of[i] = group;
 		if (group == sites->n_sites) {
 			sites->sites = alloc_room(
@@ -435,7 +435,7 @@ int sites_init(struct sites *sites, const struct source_frames *sf, enum sites_b
 
 			if (sites->group_of[i] == SITES_NO_GROUP)
 				continue;
-			site = describe(sf, (uint32_t)i);
+			site = sites_describe(sf, (uint32_t)i);
 			kept[i] = is_kept(&patterns, sf, &site);
 			any |= kept[i];
 		}

@@ -73,6 +73,9 @@ int sites_init(struct sites *sites, const struct source_frames *sf, enum sites_b
 
 void sites_deinit(struct sites *sites);
 
+/* What a wanted stack would be as a row of its own, but for callers and distinct names. */
+struct site sites_describe(const struct source_frames *sf, uint32_t stack_index);
+
 /* Reads the argument of --by. Returns false for a word that is none. */
 bool sites_parse_by(const char *text, enum sites_by *byp);
 

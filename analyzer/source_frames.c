@@ -23,38 +23,19 @@ void source_frames_allow_debuginfod(bool allowed)
 	may_use_debuginfod = allowed;
 }
 
-/* Gives every distinct address of the wanted stacks a number. */
-static void number_addresses(
-	struct source_frames *sf, const bool *wanted, struct profile_frame **distinctp)
+/* By profile frame: whether a wanted stack holds it. */
+static bool *wanted_frames(const struct profile *p, const bool *wanted)
 {
-	const struct profile *p = sf->profile;
-	struct profile_frame *distinct = NULL;
-	struct content_index index;
-	size_t capacity = 0, i, j, n = 0, known;
+	bool *frames = alloc_array(p->n_frames, sizeof(*frames));
+	size_t i, j;
 
-	content_index_init(&index);
 	for (i = 0; i < p->n_stacks; i++) {
-		const struct profile_frame *frames = profile_frames(p, &p->stacks[i]);
+		const uint32_t *stack_frames = p->stack_frames + p->stacks[i].first_frame;
 
-		for (j = 0; j < p->stacks[i].n_frames && wanted[i]; j++) {
-			uint32_t *slot = &sf->address_of[p->stacks[i].first_frame + j];
-			uint64_t hash = content_index_hash(&index, &frames[j], sizeof(frames[j]));
-			uint64_t at = hash;
-
-			while (content_index_next(&index, hash, &at, &known))
-				if (!memcmp(&distinct[known], &frames[j], sizeof(frames[j])))
-					*slot = (uint32_t)known;
-			if (*slot != SOURCE_FRAMES_NONE)
-				continue;
-			distinct = alloc_room(distinct, n, &capacity, sizeof(*distinct));
-			distinct[n] = frames[j];
-			content_index_add(&index, hash, n);
-			*slot = (uint32_t)n++;
-		}
+		for (j = 0; j < p->stacks[i].n_frames && wanted[i]; j++)
+			frames[stack_frames[j]] = true;
 	}
-	content_index_deinit(&index);
-	sf->n_addresses = n;
-	*distinctp = distinct;
+	return frames;
 }
 
 static struct process_id process_of(const struct snapshot *s)
@@ -70,7 +51,7 @@ static void set_up_symbols(struct symbols *symbols, const struct profile *p)
 {
 	char *cache_path = cache_dir_default_path();
 
-	for (unsigned i = 0; i < p->n_moments; i++) {
+	for (size_t i = 0; i < p->n_moments; i++) {
 		struct process_id id = process_of(p->moments[i].snapshot);
 
 		symbols_add_process(symbols, &id);
@@ -94,18 +75,18 @@ static int add_module(struct source_frames *sf, uint32_t module)
 	return sf->module_handles[module];
 }
 
-static int resolve(struct source_frames *sf, const struct profile_frame *distinct)
+static int resolve(struct source_frames *sf, const bool *wanted)
 {
+	const struct profile *p = sf->profile;
 	size_t i;
 
-	for (i = 0; i < sf->n_addresses; i++) {
-		uint32_t module = distinct[i].module;
+	for (i = 0; i < p->n_frames; i++) {
 		int handle;
 
-		if (module == PROFILE_NO_MODULE)
+		if (!wanted[i] || p->frames[i].module == PROFILE_NO_MODULE)
 			continue;
-		handle = add_module(sf, module);
-		if (handle < 0 || symbols_request(sf->symbols, handle, distinct[i].vaddr) < 0)
+		handle = add_module(sf, p->frames[i].module);
+		if (handle < 0 || symbols_request(sf->symbols, handle, p->frames[i].vaddr) < 0)
 			return -1;
 	}
 	return symbols_resolve(sf->symbols);
@@ -175,106 +156,115 @@ static uid_t owner_of(const struct snapshot *s)
 	return stat(s->path, &status) == 0 ? status.st_uid : geteuid();
 }
 
-/* The perf map of each moment's process; moments of one process share theirs. */
+/* The perf map of a moment's process; moments of one process share theirs. NULL: there is none. */
+static const struct perf_map *perf_map_of(const struct source_frames *sf, size_t moment)
+{
+	const struct profile *p = sf->profile;
+	uint64_t start_id = p->moments[moment].snapshot->info.start_id;
+	size_t first = 0;
+
+	while (p->moments[first].snapshot->info.start_id != start_id)
+		first++;
+	return sf->perf_maps[first];
+}
+
 static void open_perf_maps(struct source_frames *sf)
 {
 	const struct profile *p = sf->profile;
 
-	for (unsigned i = 0; i < p->n_moments; i++) {
+	sf->n_perf_maps = p->n_moments;
+	sf->perf_maps = alloc_array(p->n_moments, sizeof(*sf->perf_maps));
+	for (size_t i = 0; i < p->n_moments; i++) {
 		const struct snapshot *s = p->moments[i].snapshot;
 		struct process_id id = process_of(s);
-		unsigned same = 0;
+		size_t same = 0;
 
-		while (same < i && p->moments[same].snapshot->info.start_id != s->info.start_id)
+		while (p->moments[same].snapshot->info.start_id != s->info.start_id)
 			same++;
-		sf->perf_map_of[i] = same;
 		if (same == i)
 			sf->perf_maps[i] = perf_map_open(&id, s->info.start_wall_ns, owner_of(s));
 	}
 }
 
-/* By address: bit i set where a stack of moment i holds it. */
-static uint8_t *moments_of_addresses(const struct source_frames *sf)
+/* What perf maps say of an address, and the last that was asked. */
+struct perf_answer {
+	const struct perf_map *asked;
+	const char *name;
+	bool is_asked, is_disputed;
+};
+
+static void ask_perf_map(struct perf_answer *answer, const struct perf_map *map, uint64_t pc)
 {
-	const struct profile *p = sf->profile;
-	uint8_t *moments = alloc_array(sf->n_addresses, sizeof(*moments));
+	const char *name;
 
-	for (unsigned m = 0; m < p->n_moments; m++) {
-		for (size_t i = 0; i < p->moments[m].snapshot->n_stacks; i++) {
-			const struct profile_stack *stack = &p->stacks[p->moments[m].stack_of[i]];
-
-			for (uint32_t j = 0; j < stack->n_frames; j++) {
-				uint32_t address = sf->address_of[stack->first_frame + j];
-
-				if (address != SOURCE_FRAMES_NONE)
-					moments[address] |= (uint8_t)(1u << m);
-			}
-		}
-	}
-	return moments;
+	if (answer->is_asked && answer->asked == map)
+		return;
+	name = map ? perf_map_find(map, pc) : NULL;
+	if (!name || (answer->is_asked && (!answer->name || strcmp(answer->name, name))))
+		answer->is_disputed = true;
+	answer->asked = map;
+	answer->is_asked = true;
+	answer->name = name;
 }
 
 /*
- * The name of code in no module. The same address may be another function in another process:
+ * Names code in no module. The same address may be another function in another process:
  * where they do not agree it has none.
  */
-static const char *perf_name(const struct source_frames *sf, unsigned moments, uint64_t pc)
+static void name_plain_addresses(
+	struct source_frames *sf, const bool *wanted_stacks, const bool *wanted)
 {
-	const char *found = NULL;
+	const struct profile *p = sf->profile;
+	struct perf_answer *answers;
+	size_t i, m, n_plain = 0;
 
-	for (unsigned m = 0; moments >> m; m++) {
-		const struct perf_map *map = sf->perf_maps[sf->perf_map_of[m]];
-		const char *name;
+	for (i = 0; i < p->n_frames; i++)
+		n_plain += wanted[i] && p->frames[i].module == PROFILE_NO_MODULE;
+	if (!n_plain)
+		return;
+	open_perf_maps(sf);
+	answers = alloc_array(p->n_frames, sizeof(*answers));
+	for (m = 0; m < p->n_moments; m++) {
+		const struct perf_map *map = perf_map_of(sf, m);
 
-		if (!(moments >> m & 1))
-			continue;
-		name = map ? perf_map_find(map, pc) : NULL;
-		if (!name || (found && strcmp(found, name)))
-			return NULL;
-		found = name;
-	}
-	return found;
-}
+		for (i = 0; i < p->moments[m].snapshot->n_stacks; i++) {
+			uint32_t number = p->moments[m].stack_of[i];
+			const struct profile_stack *stack = &p->stacks[number];
 
-static void name_plain_addresses(struct source_frames *sf, const struct profile_frame *distinct)
-{
-	uint8_t *moments = NULL;
-	size_t i;
+			for (uint32_t j = 0; j < stack->n_frames && wanted_stacks[number]; j++) {
+				uint32_t frame = p->stack_frames[stack->first_frame + j];
 
-	for (i = 0; i < sf->n_addresses; i++) {
-		struct source_address *address = &sf->addresses[i];
-		const char *name;
-
-		if (distinct[i].module != PROFILE_NO_MODULE)
-			continue;
-		if (!moments) {
-			open_perf_maps(sf);
-			moments = moments_of_addresses(sf);
+				if (p->frames[frame].module == PROFILE_NO_MODULE)
+					ask_perf_map(&answers[frame], map, p->frames[frame].vaddr);
+			}
 		}
-		name = perf_name(sf, moments[i], distinct[i].vaddr);
-		if (name)
-			address->plain.function = name;
 	}
-	free(moments);
+	for (i = 0; i < p->n_frames; i++)
+		if (answers[i].name && !answers[i].is_disputed)
+			sf->addresses[i].plain.function = answers[i].name;
+	free(answers);
 }
 
-static void look_up(struct source_frames *sf, const struct profile_frame *distinct)
+static void look_up(struct source_frames *sf, const bool *wanted)
 {
+	const struct profile *p = sf->profile;
 	size_t i;
 
-	for (i = 0; i < sf->n_addresses; i++) {
+	for (i = 0; i < p->n_frames; i++) {
 		struct source_address *address = &sf->addresses[i];
 		unsigned n = 1;
 
-		address->module = distinct[i].module;
+		if (!wanted[i])
+			continue;
+		address->module = p->frames[i].module;
 		if (address->module == PROFILE_NO_MODULE) {
 			snprintf(address->plain_name, sizeof(address->plain_name), "0x%llx",
-				(unsigned long long)distinct[i].vaddr);
+				(unsigned long long)p->frames[i].vaddr);
 			address->plain.function = address->plain_name;
 			address->frames = &address->plain;
 		} else {
 			address->frames = symbols_lookup(sf->symbols,
-				sf->module_handles[address->module], distinct[i].vaddr, &n);
+				sf->module_handles[address->module], p->frames[i].vaddr, &n);
 		}
 		address->n_frames = n;
 		address->first_shown = SOURCE_FRAMES_UNKNOWN;
@@ -331,7 +321,7 @@ static void mark_hidden(struct source_frames *sf, const bool *wanted)
 		named = false;
 		for (j = 0; j < stack->n_frames && wanted[i]; j++) {
 			struct source_address *address =
-				&sf->addresses[sf->address_of[stack->first_frame + j]];
+				&sf->addresses[p->stack_frames[stack->first_frame + j]];
 
 			if (named && !has_line(&address->frames[0]))
 				continue;
@@ -350,7 +340,7 @@ static void mark_hidden(struct source_frames *sf, const bool *wanted)
 int source_frames_init_shared(struct source_frames *sf, const struct profile *p, const char *hide,
 	const bool *wanted, struct symbols *symbols, struct fail *f)
 {
-	struct profile_frame *distinct = NULL;
+	bool *wanted_frame;
 	char error[200];
 	size_t i;
 	int rc;
@@ -367,20 +357,17 @@ int source_frames_init_shared(struct source_frames *sf, const struct profile *p,
 	for (i = 0; i < p->n_modules; i++)
 		sf->module_handles[i] = -1;
 	set_up_symbols(sf->symbols, p);
-	sf->address_of = alloc_array(p->n_frames, sizeof(*sf->address_of));
-	for (i = 0; i < p->n_frames; i++)
-		sf->address_of[i] = SOURCE_FRAMES_NONE;
-	number_addresses(sf, wanted, &distinct);
-	sf->addresses = alloc_array(sf->n_addresses, sizeof(*sf->addresses));
-	rc = resolve(sf, distinct);
+	sf->addresses = alloc_array(p->n_frames, sizeof(*sf->addresses));
+	wanted_frame = wanted_frames(p, wanted);
+	rc = resolve(sf, wanted_frame);
 	if (rc == 0) {
-		look_up(sf, distinct);
-		name_plain_addresses(sf, distinct);
+		look_up(sf, wanted_frame);
+		name_plain_addresses(sf, wanted, wanted_frame);
 		mark_hidden(sf, wanted);
 	} else {
 		fail_set(f, EXIT_CODE_OTHER, "out of memory for symbols");
 	}
-	free(distinct);
+	free(wanted_frame);
 	if (rc < 0)
 		source_frames_deinit(sf);
 	return rc < 0 ? -1 : 0;
@@ -456,14 +443,14 @@ void source_frames_deinit(struct source_frames *sf)
 {
 	if (!sf->symbols_are_shared)
 		symbols_free(sf->symbols);
-	for (unsigned i = 0; i < PROFILE_MOMENTS_MAX; i++)
+	for (size_t i = 0; i < sf->n_perf_maps; i++)
 		perf_map_free(sf->perf_maps[i]);
+	free(sf->perf_maps);
 	fold_free(sf->fold);
 	for (size_t i = 0; i < sf->n_callbacks; i++)
 		free(sf->callbacks[i]);
 	free(sf->callbacks);
 	free(sf->module_handles);
-	free(sf->address_of);
 	free(sf->addresses);
 	memset(sf, 0, sizeof(*sf));
 }

@@ -21,7 +21,7 @@
 #define SOURCE_FRAMES_NONE    UINT32_MAX
 #define SOURCE_FRAMES_UNKNOWN (UINT32_MAX - 1)
 
-/* One code address of the profile. */
+/* One code address of the profile; all zero where no wanted stack holds it. */
 struct source_address {
 	const struct symbol_frame *frames; /* innermost first */
 	uint32_t n_frames;                 /* at least 1 */
@@ -44,18 +44,16 @@ struct source_address {
 struct source_frames {
 	const struct profile *profile;
 	struct symbols *symbols;
-	bool symbols_are_shared; /* of the caller, who frees them */
-	int *module_handles;     /* by profile module: handle in symbols; -1 not asked */
-	struct source_address *addresses;
-	size_t n_addresses;
-	uint32_t *address_of; /* by profile frame: index into addresses, or NONE */
+	bool symbols_are_shared;          /* of the caller, who frees them */
+	int *module_handles;              /* by profile module: handle in symbols; -1 not asked */
+	struct source_address *addresses; /* by profile frame */
 	struct fold *fold;
 	char **callbacks; /* names of fold_callback() */
 	size_t n_callbacks, callback_capacity;
 	bool fold_by_offset; /* a pattern of the user's may match "module+0xoffset" */
 	/* By moment; opened when an address lies in no module. NULL: there is none. */
-	struct perf_map *perf_maps[PROFILE_MOMENTS_MAX];
-	unsigned perf_map_of[PROFILE_MOMENTS_MAX]; /* by moment: index into perf_maps */
+	struct perf_map **perf_maps;
+	size_t n_perf_maps; /* 0 until then */
 };
 
 /*
@@ -86,7 +84,7 @@ void source_frames_deinit(struct source_frames *sf);
 static inline const struct source_address *source_frames_at(
 	const struct source_frames *sf, const struct profile_stack *stack, uint32_t i)
 {
-	return &sf->addresses[sf->address_of[stack->first_frame + i]];
+	return &sf->addresses[sf->profile->stack_frames[stack->first_frame + i]];
 }
 
 /*

@@ -44,10 +44,10 @@ static int columns_of(int fd)
 	return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
-void symbols_progress_show(void *data, const char *module, size_t n_done, size_t n_wanted)
+/* at: what is at work just now; "": that has no name. */
+static void show(struct symbols_progress *progress, const char *what, size_t n_done,
+	size_t n_wanted, const char *at)
 {
-	struct symbols_progress *progress = data;
-	const char *slash = strrchr(module, '/');
 	struct strbuf name = { 0 }, line = { 0 };
 	uint64_t now;
 
@@ -57,21 +57,32 @@ void symbols_progress_show(void *data, const char *module, size_t n_done, size_t
 	if (now < progress->next_ns)
 		return;
 	progress->next_ns = now + SYMBOLS_PROGRESS_STEP_NS;
-	if (slash && slash[1])
-		module = slash + 1;
-	strbuf_add_escaped(&name, module, strlen(module));
-	strbuf_add_text(&line, "heapspy: names: ");
+	strbuf_add_escaped(&name, at, strlen(at));
+	strbuf_addf(&line, "heapspy: %s: ", what);
 	units_add_count(&line, n_done);
 	strbuf_add_text(&line, " of ");
 	units_add_count(&line, n_wanted);
 	/* A line that wraps could not be erased: the name is left out where it does not fit. */
-	if (strbuf_columns(line.data) + 2 + strbuf_columns(name.data) < columns_of(progress->fd))
+	if (name.bytes && strbuf_columns(line.data) + 2 + strbuf_columns(name.data) <
+				  columns_of(progress->fd))
 		strbuf_addf(&line, ", %s", name.data);
 	put(progress->fd, ERASE, strlen(ERASE));
 	put(progress->fd, line.data, line.bytes);
 	progress->shown = true;
 	strbuf_deinit(&line);
 	strbuf_deinit(&name);
+}
+
+void symbols_progress_show(void *data, const char *module, size_t n_done, size_t n_wanted)
+{
+	const char *slash = strrchr(module, '/');
+
+	show(data, "names", n_done, n_wanted, slash && slash[1] ? slash + 1 : module);
+}
+
+void symbols_progress_show_count(void *data, const char *what, size_t n_done, size_t n_wanted)
+{
+	show(data, what, n_done, n_wanted, "");
 }
 
 void symbols_progress_end(struct symbols_progress *progress)

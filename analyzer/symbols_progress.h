@@ -28,6 +28,9 @@ void symbols_progress_begin(struct symbols_progress *progress, int fd);
 /* A symbols_progress_fn (symbols.h); data is the struct symbols_progress. */
 void symbols_progress_show(void *data, const char *module, size_t n_done, size_t n_wanted);
 
+/* The same without modules: "heapspy: WHAT: N of M". */
+void symbols_progress_show_count(void *data, const char *what, size_t n_done, size_t n_wanted);
+
 /* Removes the line, if there is one. */
 void symbols_progress_end(struct symbols_progress *progress);
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #define NS_PER_S 1000000000ull
 
@@ -91,6 +92,18 @@ void units_add_clock(struct strbuf *b, uint64_t ns)
 		(unsigned)(s % 60));
 	if (s < 60)
 		strbuf_addf(b, ".%u", (unsigned)(ns / (NS_PER_S / 10) % 10));
+}
+
+void units_add_wall_time(struct strbuf *b, uint64_t wall_ns)
+{
+	time_t t = (time_t)(wall_ns / NS_PER_S);
+	char text[32];
+	struct tm tm;
+
+	if (localtime_r(&t, &tm) && strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm))
+		strbuf_add_text(b, text);
+	else
+		strbuf_add_char(b, '?');
 }
 
 void units_add_duration(struct strbuf *b, double ns)

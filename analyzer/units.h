@@ -29,6 +29,9 @@ void units_add_count(struct strbuf *b, uint64_t count);
 /* ns as "h:mm:ss", with tenths of a second below one minute. */
 void units_add_clock(struct strbuf *b, uint64_t ns);
 
+/* A time of day of CLOCK_REALTIME, in ns, as "2026-11-20 14:03:20" where we are. */
+void units_add_wall_time(struct strbuf *b, uint64_t wall_ns);
+
 /* ns as one figure: "1.1 ms", "9 s", "32 min", "5.0 h", "3.2 d". */
 void units_add_duration(struct strbuf *b, double ns);
 

@@ -14,19 +14,18 @@
 #define FNV_PRIME 0x100000001b3ull
 
 /*
- * The profile as the statistics want it: they take its first moments. The tables are
- * shared, so that stacks keep their index in all of them.
+ * The profile as the statistics want it: they take its first moments, here two, which pair holds.
+ * The tables are shared, so that stacks keep their index in all of them.
  */
-static struct profile moments_of(const struct profile *p, unsigned first, unsigned second)
+static struct profile moments_of(
+	const struct profile *p, struct profile_moment pair[2], unsigned first, unsigned second)
 {
 	struct profile view = *p;
 
-	view.moments[0] = p->moments[first];
-	view.n_moments = 1;
-	if (second != first) {
-		view.moments[1] = p->moments[second];
-		view.n_moments = 2;
-	}
+	pair[0] = p->moments[first];
+	pair[1] = p->moments[second];
+	view.moments = pair;
+	view.n_moments = 2;
 	return view;
 }
 
@@ -72,6 +71,7 @@ static void set_allocated(struct figures *fig, unsigned recent)
 static void add_moments(struct figures *fig)
 {
 	struct profile *p = &fig->profile, view;
+	struct profile_moment pair[2];
 	unsigned recent = 0, mark = 0;
 
 	profile_add(p, fig->now->snapshot);
@@ -79,16 +79,15 @@ static void add_moments(struct figures *fig)
 		recent = profile_add(p, fig->recent->snapshot);
 	if (fig->mark)
 		mark = fig->mark == fig->recent ? recent : profile_add(p, fig->mark->snapshot);
-	view = moments_of(p, 0, 0);
-	ranking_init(&fig->ranking, &view, false);
+	ranking_init(&fig->ranking, p, false);
 	fig->allocated = alloc_array(p->n_stacks, sizeof(*fig->allocated));
 	if (fig->recent) {
-		view = moments_of(p, recent, 0);
+		view = moments_of(p, pair, recent, 0);
 		compare_init(&fig->recent_comparison, &view, true);
 		set_allocated(fig, recent);
 	}
 	if (fig->mark) {
-		view = moments_of(p, mark, 0);
+		view = moments_of(p, pair, mark, 0);
 		compare_init(&fig->mark_comparison, &view, true);
 	}
 }
@@ -164,7 +163,7 @@ static uint64_t key_of(const struct figures *fig, const struct site *site, enum 
 	if (by == SITES_BY_LINE)
 		hash = hash_bytes(hash_text(hash, site->file), &site->line, sizeof(site->line));
 	for (i = 0; i < stack->n_frames && by == SITES_BY_SITE; i++) {
-		const struct profile_frame *frame = &profile_frames(&fig->profile, stack)[i];
+		const struct profile_frame *frame = profile_frame(&fig->profile, stack, i);
 
 		hash = hash_bytes(hash, &frame->vaddr, sizeof(frame->vaddr));
 		hash = hash_text(hash, source_frames_module_path(&fig->frames, frame->module));
@@ -206,11 +205,10 @@ static void make_rows(struct figures *fig, enum sites_by by)
 {
 	const struct sites *sites = &fig->sites;
 	uint32_t *row_of = alloc_array(sites->n_sites, sizeof(*row_of));
-	struct profile view = moments_of(&fig->profile, 0, 0);
 	size_t i;
 
-	ranking_group(
-		&fig->ranking, &view, sites->group_of, sites->n_sites, false, RANKING_BY_BYTES);
+	ranking_group(&fig->ranking, &fig->profile, sites->group_of, sites->n_sites, false,
+		RANKING_BY_BYTES);
 	fig->rows = alloc_array(sites->n_sites, sizeof(*fig->rows));
 	memset(row_of, 0xff, sites->n_sites * sizeof(*row_of));
 	for (i = 0; i < fig->ranking.n_rows; i++) {
@@ -397,6 +395,23 @@ double figures_stack_bytes(const struct figures *fig, enum figures_order order, 
 		return fig->allocated[stack].bytes;
 	sums = sums_of(fig, order, stack);
 	return sums ? sums->born.bytes - sums->died.bytes : 0;
+}
+
+struct interval figures_stack_range(
+	const struct figures *fig, enum figures_order order, uint32_t stack)
+{
+	const struct compare_sums *sums;
+
+	if (order == FIGURES_BY_LIVE || order == FIGURES_BY_ALLOCATED)
+		return interval_of_bytes(order == FIGURES_BY_LIVE ? &fig->ranking.stacks[stack]
+								  : &fig->allocated[stack],
+			fig->ranking.interval_bytes, INTERVAL_Z95);
+	sums = sums_of(fig, order, stack);
+	if (!sums)
+		return (struct interval){ 0, 0 };
+	return compare_growth(
+		order == FIGURES_BY_MARK ? &fig->mark_comparison : &fig->recent_comparison, sums)
+		.range;
 }
 
 size_t figures_best_stacks(const struct figures *fig, enum figures_order order,

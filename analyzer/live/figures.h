@@ -99,4 +99,8 @@ size_t figures_best_stacks(const struct figures *figures, enum figures_order ord
 /* What a stack weighs in an order, in bytes; allocations since the recent moment. */
 double figures_stack_bytes(const struct figures *figures, enum figures_order order, uint32_t stack);
 
+/* Its range at 95 %. */
+struct interval figures_stack_range(
+	const struct figures *figures, enum figures_order order, uint32_t stack);
+
 #endif

@@ -11,25 +11,44 @@
 
 #define STACKS_MAX 64
 
-/* "408 MiB", "+3.1 MiB in 60 s", "112 KiB/s": a stack in the order of the view. */
+/* " (383..443)" beside the figure, which factor scales as well. */
+static void add_range(struct strbuf *out, const struct figures *fig, enum figures_order order,
+	uint32_t stack, double factor)
+{
+	struct interval range = figures_stack_range(fig, order, stack);
+
+	if (fig->ranking.exact)
+		return;
+	strbuf_add_text(out, " (");
+	units_add_range(out, range.lo * factor, range.hi * factor,
+		figures_stack_bytes(fig, order, stack) * factor);
+	strbuf_add_char(out, ')');
+}
+
+/* "408 MiB (381..437) live", "+3.1 MiB (2..4.5) in 60 s": a stack in the order of the view. */
 static void add_weight(
 	struct strbuf *out, const struct figures *fig, enum figures_order order, uint32_t stack)
 {
 	double bytes = figures_stack_bytes(fig, order, stack);
+	double per_second = isnan(fig->recent_s) ? 0 : 1 / fig->recent_s;
 
 	switch (order) {
 	case FIGURES_BY_LIVE:
 		units_add_bytes(out, bytes);
+		add_range(out, fig, order, stack, 1);
 		strbuf_addf(out, " live, %.0f sample%s", fig->ranking.stacks[stack].samples,
 			fig->ranking.stacks[stack].samples == 1 ? "" : "s");
 		break;
 	case FIGURES_BY_ALLOCATED:
-		units_add_bytes(out, isnan(fig->recent_s) ? 0 : bytes / fig->recent_s);
-		strbuf_add_text(out, "/s allocated");
+		units_add_bytes(out, bytes * per_second);
+		strbuf_add_text(out, "/s");
+		add_range(out, fig, order, stack, per_second);
+		strbuf_add_text(out, " allocated");
 		break;
 	default:
 		strbuf_add_text(out, bytes > 0 ? "+" : "");
 		units_add_bytes(out, bytes);
+		add_range(out, fig, order, stack, 1);
 		strbuf_add_text(out, order == FIGURES_BY_MARK ? " since the mark" : " in ");
 		if (order == FIGURES_BY_GROWTH)
 			units_add_duration(

@@ -13,26 +13,22 @@ static void begin_cell(struct csv *csv)
 
 void csv_text(struct csv *csv, const char *text)
 {
-	size_t left = text ? strlen(text) : 0;
+	struct strbuf safe = { 0 };
+	const char *at;
 
 	begin_cell(csv);
-	if (!left)
+	if (!text || !text[0])
 		return;
+	/* What a terminal must not get, a sheet or a pager should not either. */
+	strbuf_add_escaped(&safe, text, strlen(text));
 	strbuf_add_char(csv->out, '"');
-	while (left) {
-		uint32_t code;
-		size_t bytes = strbuf_utf8_decode(text, left, &code);
-
-		if (*text == '"')
+	for (at = safe.data; *at; at++) {
+		if (*at == '"')
 			strbuf_add_char(csv->out, '"');
-		if (bytes)
-			strbuf_add(csv->out, text, bytes);
-		else
-			strbuf_add_text(csv->out, "\xef\xbf\xbd");
-		text += bytes ? bytes : 1;
-		left -= bytes ? bytes : 1;
+		strbuf_add_char(csv->out, *at);
 	}
 	strbuf_add_char(csv->out, '"');
+	strbuf_deinit(&safe);
 }
 
 void csv_decimal(struct csv *csv, double value, int digits)

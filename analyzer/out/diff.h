@@ -14,6 +14,7 @@ struct diff_view {
 	const struct options *options;
 	const struct input *a, *b;
 	const struct input *third; /* NULL without --third */
+	const char *b_text;        /* B as typed, or what means the same */
 	const char *arguments;     /* moments as typed, as words of a shell, for hints */
 	const struct comparison *comparison;
 	const struct sites *sites;
@@ -25,6 +26,19 @@ bool *diff_choose_rows(const struct diff_view *v);
 
 /* shown: from diff_choose_rows(). */
 void diff_text(const struct diff_view *v, const bool *shown, struct strbuf *out);
+
+/* The lines above the table, the last one the answer. */
+void diff_add_head(const struct diff_view *v, struct strbuf *out);
+
+/* "412 MiB (383..443)"; signed where asked, so that a sum within noise shows its side. */
+void diff_add_growth(
+	struct strbuf *out, const struct diff_view *v, const struct growth *g, bool is_signed);
+
+/* "383..443" in the unit of the growth. */
+void diff_add_range(struct strbuf *out, const struct diff_view *v, const struct growth *g);
+
+/* The sites within noise changed for certain, taken together. */
+bool diff_noise_is_joint(const struct comparison *c);
 
 /* Schema heapspy.diff/1. All rows. */
 void diff_json(const struct diff_view *v, struct strbuf *out);

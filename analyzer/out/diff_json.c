@@ -14,13 +14,18 @@ static const char *verdict_text(enum compare_verdict verdict)
 	return verdict == COMPARE_GREW ? "grew" : verdict == COMPARE_SHRANK ? "shrank" : "noise";
 }
 
-static void add_figures(struct json *j, const struct compare_row *row)
+static void add_figures(struct json *j, const struct comparison *c, const struct compare_row *row)
 {
+	struct interval before = compare_range(c, &row->sums, false);
+	struct interval after = compare_range(c, &row->sums, true);
+
 	json_whole(j, "bytes", row->growth.bytes);
 	json_interval(j, "ci", &row->growth.range);
 	json_text(j, "verdict", verdict_text(row->verdict));
 	json_whole(j, "before", row->sums.before.bytes);
+	json_interval(j, "before_ci", &before);
 	json_whole(j, "after", row->sums.after.bytes);
+	json_interval(j, "after_ci", &after);
 	json_whole(j, "samples", row->sums.born.samples + row->sums.died.samples);
 	json_whole(j, "samples_born", row->sums.born.samples);
 	json_whole(j, "samples_died", row->sums.died.samples);
@@ -40,9 +45,11 @@ static void add_stacks(struct json *j, const struct diff_view *v, uint32_t group
 	json_array_begin(j, "stacks");
 	for (i = 0; i < n; i++) {
 		const struct compare_sums *sums = &v->comparison->stacks[stacks[i]];
+		struct growth growth = compare_growth(v->comparison, sums);
 
 		json_object_begin(j, NULL);
-		json_whole(j, "bytes", sums->born.bytes - sums->died.bytes);
+		json_whole(j, "bytes", growth.bytes);
+		json_interval(j, "ci", &growth.range);
 		json_whole(j, "samples", sums->born.samples + sums->died.samples);
 		where_add_stack_json(j, "frames", v->sites->frames, stacks[i]);
 		json_object_end(j);
@@ -53,6 +60,9 @@ static void add_stacks(struct json *j, const struct diff_view *v, uint32_t group
 
 void diff_json(const struct diff_view *v, struct strbuf *out)
 {
+	static const char *const metrics[] = {
+		[METRIC_LIVE] = "live", [METRIC_ALLOCATED] = "allocated"
+	};
 	const struct comparison *c = v->comparison;
 	struct json j = { .out = out };
 	size_t i;
@@ -63,6 +73,7 @@ void diff_json(const struct diff_view *v, struct strbuf *out)
 	moment_add_json(&j, "b", v->b);
 	if (v->third)
 		moment_add_json(&j, "third", v->third);
+	json_text(&j, "metric", metrics[v->options->metric]);
 	json_bool(&j, "same_process", c->same_process);
 	json_bool(&j, "exact", c->exact);
 	json_decimal(&j, "confidence", .95, 2);
@@ -73,13 +84,16 @@ void diff_json(const struct diff_view *v, struct strbuf *out)
 	json_unsigned(&j, "n_shrank", c->n_shrank);
 	json_unsigned(&j, "n_noise", c->n_noise);
 	json_object_begin(&j, "total");
-	add_figures(&j, &c->total);
+	add_figures(&j, c, &c->total);
+	json_object_end(&j);
+	json_object_begin(&j, "noise");
+	add_figures(&j, c, &c->noise);
 	json_object_end(&j);
 	json_array_begin(&j, "rows");
 	for (i = 0; i < c->n_rows; i++) {
 		json_object_begin(&j, NULL);
 		where_add_json(&j, "where", &v->sites->sites[c->rows[i].group]);
-		add_figures(&j, &c->rows[i]);
+		add_figures(&j, c, &c->rows[i]);
 		add_stacks(&j, v, c->rows[i].group);
 		json_object_end(&j);
 	}

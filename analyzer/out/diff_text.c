@@ -1,4 +1,4 @@
-/* diff_text.c - owns the words and columns of `heapspy diff`. */
+/* diff_text.c - owns the table of `heapspy diff`, the lines below it and which rows it shows. */
 #include "analyzer/out/diff.h"
 
 #include <math.h>
@@ -8,6 +8,7 @@
 #include "analyzer/alloc.h"
 #include "analyzer/out/where.h"
 #include "analyzer/site_names.h"
+#include "analyzer/stats/trend_plan.h"
 #include "analyzer/units.h"
 
 #define STACKS_MAX         64
@@ -25,19 +26,12 @@ static bool only_together(const struct comparison *c)
 	return !c->n_grew && c->total.verdict == COMPARE_GREW;
 }
 
-/* The sites within noise changed for certain, taken together. */
-static bool noise_is_joint(const struct comparison *c)
-{
-	return !compare_is_still(&c->noise.sums) &&
-	       (c->noise.growth.range.lo > 0 || c->noise.growth.range.hi < 0);
-}
-
 /* How many of the likeliest sites are shown all the same, as what they are: within noise. */
 static size_t candidates_max(const struct comparison *c)
 {
 	if (only_together(c))
 		return CANDIDATES;
-	if (c->n_grew && noise_is_joint(c) && c->noise.growth.range.lo > 0 &&
+	if (c->n_grew && diff_noise_is_joint(c) && c->noise.growth.range.lo > 0 &&
 		c->noise.growth.bytes >= CANDIDATES_SHARE * c->total.growth.bytes)
 		return CANDIDATES_BESIDE;
 	return 0;
@@ -80,189 +74,10 @@ bool *diff_choose_rows(const struct diff_view *v)
 	return shown;
 }
 
-static void add_range(struct strbuf *out, const struct diff_view *v, const struct growth *g)
-{
-	if (v->comparison->exact)
-		strbuf_add_text(out, "exact");
-	else
-		units_add_range(out, g->range.lo, g->range.hi, g->bytes);
-}
-
-/* "412 MiB (383..443)"; signed where asked, so that a sum within noise shows its side. */
-static void add_growth(
-	struct strbuf *out, const struct diff_view *v, const struct growth *g, bool is_signed)
-{
-	struct growth shown = *g;
-
-	if (!is_signed && g->bytes < 0)
-		shown = (struct growth){ -g->bytes, { -g->range.hi, -g->range.lo } };
-	units_add_bytes(out, shown.bytes);
-	strbuf_add_text(out, " (");
-	add_range(out, v, &shown);
-	strbuf_add_char(out, ')');
-}
-
-static void add_process(struct strbuf *out, const struct snapshot *s)
-{
-	const char *comm = input_comm(s);
-
-	strbuf_add_escaped(out, comm, strlen(comm));
-	strbuf_addf(out, " (pid %u)", s->info.pid);
-}
-
-static void add_notes(struct strbuf *out, const struct diff_view *v)
-{
-	static const char *const names[] = { "A", "B", "C" };
-	const struct input *inputs[] = { v->a, v->b, v->third };
-	unsigned i;
-
-	for (i = 0; i < 3; i++) {
-		if (!inputs[i] || !inputs[i]->moment.note[0])
-			continue;
-		strbuf_addf(out, "%s: ", names[i]);
-		strbuf_add_escaped(out, inputs[i]->moment.note, strlen(inputs[i]->moment.note));
-		strbuf_add_char(out, '\n');
-	}
-}
-
-/* When, and how it is called if it has a name. */
-static void add_time(struct strbuf *out, const struct snapshot *s)
-{
-	const char *label = snapshot_string(s, s->info.label);
-
-	units_add_clock(out, s->info.cut_ns);
-	if (s->info.reason == HEAPSPY_REASON_EXIT)
-		strbuf_add_text(out, " (exit)");
-	if (!label[0])
-		return;
-	strbuf_add_text(out, " (");
-	strbuf_add_escaped(out, label, strlen(label));
-	strbuf_add_char(out, ')');
-}
-
-/* What RSS and sizes of blocks owe to the allocator, nobody should look for in the program. */
-static void add_allocators(struct strbuf *out, const struct snapshot *a, const struct snapshot *b)
-{
-	const char *of_a = input_allocator(a), *of_b = input_allocator(b);
-
-	if (!of_a[0] || !of_b[0] || !strcmp(of_a, of_b))
-		return;
-	strbuf_add_text(out, "Different allocators: malloc of ");
-	strbuf_add_escaped(out, of_a, strlen(of_a));
-	strbuf_add_text(out, " before, of ");
-	strbuf_add_escaped(out, of_b, strlen(of_b));
-	strbuf_add_text(out, " after.\n");
-}
-
-static void add_title(struct strbuf *out, const struct diff_view *v)
-{
-	const struct snapshot *a = v->a->snapshot, *b = v->b->snapshot;
-	const struct comparison *c = v->comparison;
-
-	add_process(out, a);
-	strbuf_add_text(out, "  ");
-	add_time(out, a);
-	strbuf_add_text(out, " -> ");
-	if (!c->same_process) {
-		add_process(out, b);
-		strbuf_add_text(out, "  ");
-	}
-	add_time(out, b);
-	if (v->third) {
-		strbuf_add_text(out, ", still live at ");
-		add_time(out, v->third->snapshot);
-	}
-	strbuf_add_text(out, "   ");
-	input_add_interval(out, c->interval_bytes[1]);
-	if (!c->same_process && c->interval_bytes[0] != c->interval_bytes[1]) {
-		strbuf_add_text(out, " (before: ");
-		input_add_interval(out, c->interval_bytes[0]);
-		strbuf_add_char(out, ')');
-	}
-	strbuf_add_char(out, '\n');
-	if (!c->same_process)
-		strbuf_add_text(out, "Different processes: nothing cancels, ranges are those of "
-				     "two estimates.\n");
-	add_allocators(out, a, b);
-	add_notes(out, v);
-}
-
-static void add_rss(struct strbuf *out, const struct diff_view *v)
-{
-	double a = (double)v->a->snapshot->info.rss_bytes;
-	double b = (double)v->b->snapshot->info.rss_bytes;
-
-	if (!(a > 0) || !(b > 0))
-		return;
-	strbuf_add_text(out, b < a ? " RSS " : " RSS +");
-	units_add_bytes(out, b - a);
-	strbuf_add_char(out, '.');
-}
-
-static void add_counts(struct strbuf *out, const struct diff_view *v)
-{
-	const struct comparison *c = v->comparison;
-
-	if (v->third) {
-		strbuf_add_char(out, ' ');
-		units_add_count(out, c->n_grew);
-		strbuf_addf(out, " site%s kept more than noise.\n", c->n_grew == 1 ? "" : "s");
-		return;
-	}
-	strbuf_add_char(out, ' ');
-	units_add_count(out, c->n_grew);
-	strbuf_addf(out, " site%s grew, ", c->n_grew == 1 ? "" : "s");
-	units_add_count(out, c->n_shrank);
-	strbuf_add_text(out, " shrank, ");
-	units_add_count(out, c->n_noise);
-	strbuf_add_text(out, noise_is_joint(c) ? " uncertain.\n" : " unchanged.\n");
-}
-
-static void add_headline(struct strbuf *out, const struct diff_view *v)
-{
-	const struct comparison *c = v->comparison;
-	const struct sites_filter *filter = &v->options->filter;
-	const char *what = filter->focus || filter->ignore || filter->module
-				   ? "The matching part of the live heap"
-				   : "Live heap";
-
-	if (v->third) {
-		add_growth(out, v, &c->total.growth, false);
-		strbuf_add_text(out, " of what A to B allocated was still live at C.");
-	} else if (compare_is_still(&c->total.sums)) {
-		strbuf_add_text(out, "No change seen (");
-		if (c->exact) {
-			strbuf_add_text(out, "exact");
-		} else {
-			strbuf_add_text(out, "resolution +-");
-			units_add_bytes(
-				out, growth_resolution_bytes(c->interval_bytes[1], INTERVAL_Z95));
-		}
-		strbuf_addf(out, "). %s: ", what);
-		units_add_bytes(out, c->total.sums.after.bytes);
-		strbuf_add_char(out, '.');
-	} else {
-		const struct growth *g = &c->total.growth;
-
-		strbuf_addf(out, "%s %s by ", what,
-			c->total.verdict == COMPARE_GREW     ? "grew"
-			: c->total.verdict == COMPARE_SHRANK ? "shrank"
-							     : "changed within noise,");
-		add_growth(out, v, g, c->total.verdict == COMPARE_NOISE);
-		strbuf_add_text(out, ", from ");
-		units_add_bytes(out, c->total.sums.before.bytes);
-		strbuf_add_text(out, " to ");
-		units_add_bytes(out, c->total.sums.after.bytes);
-		strbuf_add_char(out, '.');
-	}
-	add_rss(out, v);
-	add_counts(out, v);
-}
-
 /* The column to do without where there is no room for all: after - growth. */
 static bool has_before(const struct diff_view *v)
 {
-	return !v->third && v->style.columns >= COLUMNS_FOR_BEFORE;
+	return !v->comparison->is_one_sided && v->style.columns >= COLUMNS_FOR_BEFORE;
 }
 
 static void add_row_cells(struct table *t, const struct diff_view *v, const struct compare_row *row)
@@ -274,13 +89,13 @@ static void add_row_cells(struct table *t, const struct diff_view *v, const stru
 						      : "~");
 	units_add_bytes(&text, fabs(row->growth.bytes));
 	table_add_buffer(t, &text);
-	add_range(&text, v, &row->growth);
+	diff_add_range(&text, v, &row->growth);
 	table_add_buffer(t, &text);
 	if (has_before(v)) {
 		units_add_bytes(&text, row->sums.before.bytes);
 		table_add_buffer(t, &text);
 	}
-	if (!v->third) {
+	if (!v->comparison->is_one_sided) {
 		units_add_bytes(&text, row->sums.after.bytes);
 		table_add_buffer(t, &text);
 	}
@@ -298,10 +113,10 @@ static void add_row_stacks(
 	n = diff_best_stacks(v, row->group, stacks, max < STACKS_MAX ? max : STACKS_MAX, &n_all);
 	for (i = 0; i < n; i++) {
 		const struct compare_sums *sums = &v->comparison->stacks[stacks[i]];
-		double bytes = sums->born.bytes - sums->died.bytes;
+		struct growth growth = compare_growth(v->comparison, sums);
 
-		strbuf_add_text(out, bytes < 0 ? "    " : "    +");
-		units_add_bytes(out, bytes);
+		strbuf_add_text(out, growth.bytes < 0 ? "    " : "    +");
+		diff_add_growth(out, v, &growth, true);
 		strbuf_addf(out, ", %.0f sample%s\n", sums->born.samples + sums->died.samples,
 			sums->born.samples + sums->died.samples > 1 ? "s" : "");
 		where_add_stack(out, &v->style, v->sites->frames, stacks[i], 6);
@@ -318,26 +133,28 @@ static void add_left_out(struct strbuf *out, const struct diff_view *v, const bo
 	enum compare_verdict verdict)
 {
 	const struct comparison *c = v->comparison;
-	struct growth_sides sides = { .born_interval_bytes = c->interval_bytes[1],
-		.died_interval_bytes = c->interval_bytes[0] };
+	struct compare_sums sums = { 0 };
 	struct growth growth;
 	size_t i, n = 0;
 
 	for (i = 0; i < c->n_rows; i++) {
 		if (shown[i] || c->rows[i].verdict != verdict)
 			continue;
-		estimate_add(&sides.born, &c->rows[i].sums.born);
-		estimate_add(&sides.died, &c->rows[i].sums.died);
+		estimate_add(&sums.born, &c->rows[i].sums.born);
+		estimate_add(&sums.died, &c->rows[i].sums.died);
 		n++;
 	}
 	if (!n)
 		return;
-	growth = growth_estimate(&sides, INTERVAL_Z95);
+	growth = compare_growth(c, &sums);
 	strbuf_addf(out, "  %s ", verdict == COMPARE_GREW ? "+" : "-");
 	units_add_count(out, n);
 	strbuf_addf(out, " more site%s %s, together ", n == 1 ? "" : "s",
-		verdict == COMPARE_GREW ? "grew" : "shrank");
-	add_growth(out, v, &growth, false);
+		c->what == COMPARE_KEPT   ? "kept some"
+		: c->is_one_sided         ? "allocated"
+		: verdict == COMPARE_GREW ? "grew"
+					  : "shrank");
+	diff_add_growth(out, v, &growth, false);
 	strbuf_add_text(
 		out, v->options->min_bytes ? "; all rows: -n 0 --min 0\n" : "; all rows: -n 0\n");
 }
@@ -354,13 +171,13 @@ static void add_table(struct strbuf *out, const struct diff_view *v, const bool 
 	size_t i, n = 0, row = 1;
 	struct strbuf text = { 0 };
 
-	table_init(&t, v->third ? "lrrrl" : has_before(v) ? "lrrrrrl" : "lrrrrl");
+	table_init(&t, c->is_one_sided ? "lrrrl" : has_before(v) ? "lrrrrrl" : "lrrrrl");
 	table_add(&t, "");
-	table_add(&t, v->third ? "kept" : "growth");
-	table_add(&t, v->comparison->exact ? "range" : "95 % range");
+	table_add(&t, !c->is_one_sided ? "growth" : c->what == COMPARE_KEPT ? "kept" : "allocated");
+	table_add(&t, c->exact ? "range" : "95 % range");
 	if (has_before(v))
 		table_add(&t, "before");
-	if (!v->third)
+	if (!c->is_one_sided)
 		table_add(&t, "after");
 	table_add(&t, "samples");
 	table_add(&t, "where");
@@ -392,17 +209,29 @@ static void add_table(struct strbuf *out, const struct diff_view *v, const bool 
 	free(groups);
 }
 
-static void add_noise_words(struct strbuf *out, const struct comparison *c)
+static void add_noise_words(struct strbuf *out, const struct comparison *c, bool some_shown)
 {
 	units_add_count(out, c->n_noise);
 	strbuf_addf(out, " site%s", c->n_noise == 1 ? "" : "s");
 	/* Beside a range without 0, "within noise" would sound like its contrary. */
-	if (!noise_is_joint(c))
+	/* Whoever adds up the rows shall not count these twice. */
+	if (some_shown)
+		strbuf_add_text(
+			out, c->n_noise == 1 ? ", the one above" : ", those above among them");
+	if (!diff_noise_is_joint(c))
 		strbuf_add_text(out, " within noise, together ");
 	else if (c->n_noise > 1)
 		strbuf_add_text(out, ", none alone beyond noise, together ");
 	else
 		strbuf_add_text(out, ", not certain among all that moved, ");
+}
+
+/* Heap that came after A and is gone by B: its pages are, most of them, still there. */
+static double freed_between(const struct heapspy_info *a, const struct heapspy_info *b)
+{
+	if (b->peak_live_bytes <= a->peak_live_bytes || b->peak_live_bytes <= b->live_bytes)
+		return 0;
+	return (double)(b->peak_live_bytes - b->live_bytes);
 }
 
 /* Growth of the process that no site accounts for. */
@@ -412,32 +241,40 @@ static void add_rss_beyond(struct strbuf *out, const struct diff_view *v)
 	const struct sites_filter *filter = &v->options->filter;
 	double a = (double)v->a->snapshot->info.rss_bytes;
 	double b = (double)v->b->snapshot->info.rss_bytes;
-	double beyond = b - a - c->total.growth.range.hi;
+	double freed = freed_between(&v->a->snapshot->info, &v->b->snapshot->info);
+	double beyond = b - a - c->total.growth.range.hi - freed;
+	const struct growth more = { b - a - freed - c->total.growth.bytes,
+		{ beyond, b - a - freed - c->total.growth.range.lo } };
 
-	if (!(a > 0) || !(b > 0) || v->third || !c->same_process || filter->focus ||
+	if (!(a > 0) || !(b > 0) || c->is_one_sided || !c->same_process || filter->focus ||
 		filter->ignore || filter->module || beyond <= RSS_MARGIN_BYTES ||
 		beyond <= RSS_MARGIN_SHARE * (b - a))
 		return;
 	if (c->total.growth.bytes > 0) {
 		strbuf_add_text(out, "; RSS grew by ");
-		units_add_bytes(out, b - a - c->total.growth.bytes);
-		strbuf_add_text(out, " more (allocator, stacks, mappings)");
+		diff_add_growth(out, v, &more, true);
+		strbuf_add_text(out, " more: allocator, stacks, mappings");
 	} else if (b > a) {
 		strbuf_add_text(out, "; RSS grew by ");
-		units_add_bytes(out, b - a);
-		strbuf_add_text(out, " (allocator, stacks, mappings)");
+		units_add_bytes(out, b - a - freed);
+		strbuf_add_text(out, freed > 0 ? " beside what was freed" : "");
+		strbuf_add_text(out, ": allocator, stacks, mappings");
 	}
 }
 
-static void add_sums(struct strbuf *out, const struct diff_view *v)
+static void add_sums(struct strbuf *out, const struct diff_view *v, const bool *shown)
 {
 	const struct comparison *c = v->comparison;
 	struct strbuf text = { 0 };
+	bool some_shown = false;
+	size_t i;
 
 	if (c->n_noise) {
 		strbuf_add_text(&text, "~ ");
-		add_noise_words(&text, c);
-		add_growth(&text, v, &c->noise.growth, true);
+		for (i = 0; i < c->n_rows; i++)
+			some_shown |= shown[i] && c->rows[i].verdict == COMPARE_NOISE;
+		add_noise_words(&text, c, some_shown);
+		diff_add_growth(&text, v, &c->noise.growth, true);
 		strbuf_add_text(out, "  ");
 		table_add_colored(out, &v->style, TABLE_DIM, text.data);
 		strbuf_add_char(out, '\n');
@@ -465,6 +302,23 @@ static void add_focus(struct strbuf *out, const struct diff_view *v, const struc
 	free(pattern);
 }
 
+/* Which of what grew will not go away again: the run tells, or a later moment. */
+static void add_leak_hint(struct strbuf *out, const struct diff_view *v)
+{
+	struct moment_parts parts;
+
+	strbuf_add_text(out, "\n\"Grew\" is not \"leaks\"");
+	if (v->comparison->same_process && v->b->moment.n_in_run > TREND_PLAN_INTERVALS_MIN) {
+		parts = moment_split(v->b_text);
+		strbuf_add_text(out, ": heapspy trend ");
+		strbuf_add_shell_word(out, parts.path);
+		free(parts.path);
+	} else {
+		strbuf_add_text(
+			out, ". What was new and is still there at a later moment C: --third C.");
+	}
+}
+
 static void add_hints(struct strbuf *out, const struct diff_view *v)
 {
 	const struct comparison *c = v->comparison;
@@ -472,7 +326,7 @@ static void add_hints(struct strbuf *out, const struct diff_view *v)
 
 	if (v->options->quiet)
 		return;
-	if (only_together(c))
+	if (only_together(c) && c->what == COMPARE_LIVE)
 		strbuf_add_text(out,
 			"\nMemory grew, but no single site is certain with so few samples: "
 			"compare over a longer time,\n"
@@ -480,10 +334,8 @@ static void add_hints(struct strbuf *out, const struct diff_view *v)
 	if (!c->n_grew)
 		return;
 	first = &v->sites->sites[c->rows[0].group];
-	if (!v->third)
-		strbuf_add_text(out,
-			"\n\"Grew\" is not \"leaks\". What was new and is still there at a later "
-			"moment C: --third C.");
+	if (c->what == COMPARE_LIVE)
+		add_leak_hint(out, v);
 	if (v->options->by != SITES_BY_SITE && first->function[0]) {
 		strbuf_add_text(out, "\nStacks of one site: heapspy diff ");
 		strbuf_add_escaped(out, v->arguments, strlen(v->arguments));
@@ -495,14 +347,13 @@ static void add_hints(struct strbuf *out, const struct diff_view *v)
 
 void diff_text(const struct diff_view *v, const bool *shown, struct strbuf *out)
 {
-	add_title(out, v);
-	add_headline(out, v);
+	diff_add_head(v, out);
 	if (compare_is_still(&v->comparison->total.sums))
 		return;
 	strbuf_add_char(out, '\n');
 	add_table(out, v, shown);
 	add_left_out(out, v, shown, COMPARE_GREW);
 	add_left_out(out, v, shown, COMPARE_SHRANK);
-	add_sums(out, v);
+	add_sums(out, v, shown);
 	add_hints(out, v);
 }

@@ -1,6 +1,9 @@
 /* moment_json.c - owns the JSON of a snapshot's identity. Its sections are dump_json.c's. */
 #include "analyzer/out/moment_json.h"
 
+#include <math.h>
+
+#include "analyzer/out/peak_text.h"
 #include "analyzer/profile.h"
 
 const char *moment_reason_text(uint32_t reason)
@@ -9,6 +12,20 @@ const char *moment_reason_text(uint32_t reason)
 		"peak", "limit", "recovered" };
 
 	return words[reason < sizeof(words) / sizeof(words[0]) ? reason : 0];
+}
+
+static void add_peak(struct json *j, const struct snapshot *s)
+{
+	struct peak peak = peak_text_of_snapshot(s);
+
+	json_object_begin(j, "peak");
+	json_whole(j, "bytes", peak.bytes);
+	if (isnan(peak.range.lo))
+		json_text(j, "ci", NULL);
+	else
+		json_interval(j, "ci", &peak.range);
+	json_unsigned(j, "vm_hwm_bytes", s->info.rss_peak_bytes);
+	json_object_end(j);
 }
 
 void moment_add_json(struct json *j, const char *key, const struct input *in)
@@ -33,6 +50,7 @@ void moment_add_json(struct json *j, const char *key, const struct input *in)
 	json_unsigned(j, "rss_bytes", s->info.rss_bytes);
 	json_unsigned(j, "rss_peak_bytes", s->info.rss_peak_bytes);
 	json_unsigned(j, "peak_live_bytes", s->info.peak_live_bytes);
+	add_peak(j, s);
 	json_bool(j, "lower_bound", input_is_lower_bound(s, &n_lost));
 	json_unsigned(j, "lost_samples", n_lost);
 	json_object_end(j);

@@ -5,6 +5,7 @@
 
 #include "analyzer/alloc.h"
 #include "analyzer/out/moment_json.h"
+#include "analyzer/out/peak_text.h"
 #include "analyzer/out/where.h"
 
 #define STACKS_DEFAULT 5
@@ -33,8 +34,11 @@ static void add_stacks(struct json *j, const struct top_view *v, uint32_t group)
 	json_unsigned(j, "n_stacks", n_all);
 	json_array_begin(j, "stacks");
 	for (i = 0; i < n; i++) {
+		struct interval range = ranking_stack_range(v->ranking, stacks[i]);
+
 		json_object_begin(j, NULL);
 		json_whole(j, "bytes", v->ranking->stacks[stacks[i]].bytes);
+		json_interval(j, "ci", &range);
 		json_whole(j, "samples", v->ranking->stacks[stacks[i]].samples);
 		where_add_stack_json(j, "frames", v->sites->frames, stacks[i]);
 		json_object_end(j);
@@ -54,6 +58,9 @@ void top_json(const struct top_view *v, struct strbuf *out)
 	json_text(&j, "schema", "heapspy.top/1");
 	moment_add_json(&j, "moment", v->input);
 	json_text(&j, "metric", metrics[v->options->metric]);
+	if (v->input->moment.is_at_peak)
+		json_decimal(&j, "total_overstated_by_up_to",
+			peak_text_of_snapshot(v->input->snapshot).overstated, 4);
 	json_bool(&j, "exact", r->exact);
 	json_decimal(&j, "confidence", .95, 2);
 	json_unsigned(&j, "interval_bytes", r->interval_bytes);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "analyzer/alloc.h"
+#include "analyzer/out/peak_text.h"
 #include "analyzer/out/where.h"
 #include "analyzer/units.h"
 
@@ -103,6 +104,7 @@ static void add_title(struct strbuf *out, const struct top_view *v)
 	const struct ranking *r = v->ranking;
 	const char *comm = input_comm(s);
 	bool allocated = v->options->metric == METRIC_ALLOCATED;
+	struct peak peak = peak_text_of_snapshot(s);
 
 	strbuf_add_escaped(out, comm, strlen(comm));
 	strbuf_addf(out, " (pid %u)  at ", s->info.pid);
@@ -116,23 +118,21 @@ static void add_title(struct strbuf *out, const struct top_view *v)
 		strbuf_add_text(out, ", exact count ");
 		units_add_bytes(out, (double)s->info.bytes_seen);
 	}
-	if (!allocated && s->info.peak_live_bytes) {
-		strbuf_add_text(out, "   peak about ");
-		units_add_bytes(out, (double)s->info.peak_live_bytes);
-	}
 	if (s->info.rss_bytes) {
 		strbuf_add_text(out, "   RSS ");
 		units_add_bytes(out, (double)s->info.rss_bytes);
 	}
-	if (s->info.rss_peak_bytes) {
-		strbuf_add_text(out, " (peak ");
+	if (!allocated && s->info.peak_live_bytes) {
+		strbuf_add_text(out, "   peak ");
+		peak_text_add(out, &peak, s->info.rss_peak_bytes);
+	} else if (s->info.rss_peak_bytes) {
+		strbuf_add_text(out, "   VmHWM ");
 		units_add_bytes(out, (double)s->info.rss_peak_bytes);
-		strbuf_add_char(out, ')');
 	}
 	strbuf_add_text(out, "   ");
 	units_add_count(out, (uint64_t)r->total.sum.samples);
 	strbuf_add_text(out, r->total.sum.samples == 1 ? " sample\n" : " samples\n");
-	input_add_interval(out, r->interval_bytes);
+	input_add_intervals(out, s);
 	add_allocator(out, s);
 	if (v->options->filter.focus || v->options->filter.ignore || v->options->filter.module) {
 		strbuf_add_text(out, "; ");
@@ -146,6 +146,23 @@ static void add_title(struct strbuf *out, const struct top_view *v)
 		strbuf_add_escaped(out, v->input->moment.note, strlen(v->input->moment.note));
 	}
 	strbuf_add_char(out, '\n');
+}
+
+/* What was picked for being high is too high: noise is in it. */
+static void add_peak_title(struct strbuf *out, const struct top_view *v)
+{
+	const struct snapshot *s = v->input->snapshot;
+	struct peak peak = peak_text_of_snapshot(s);
+
+	if (v->options->metric == METRIC_ALLOCATED ||
+		!(v->input->moment.is_at_peak || s->info.reason == HEAPSPY_REASON_PEAK))
+		return;
+	if (peak.is_exact)
+		strbuf_add_text(out, "Sites at the peak\n");
+	else
+		strbuf_addf(out,
+			"Sites at the estimated peak (total overstated by up to %.0f %%)\n",
+			ceil(100 * peak.overstated));
 }
 
 static void add_share(struct table *t, const struct top_view *v, const struct ranking_row *row)
@@ -223,9 +240,14 @@ static void add_row_stacks(
 
 	n = top_best_stacks(v, row->group, stacks, max < STACKS_MAX ? max : STACKS_MAX);
 	for (i = 0; i < n; i++) {
+		const struct ranking_row stack = { .sum = v->ranking->stacks[stacks[i]],
+			.bytes = ranking_stack_range(v->ranking, stacks[i]) };
+
 		strbuf_add_text(out, "    ");
-		units_add_bytes(out, v->ranking->stacks[stacks[i]].bytes);
-		strbuf_addf(out, ", %.0f sample%s\n", v->ranking->stacks[stacks[i]].samples,
+		units_add_bytes(out, stack.sum.bytes);
+		strbuf_add_text(out, " (");
+		add_bytes_range(out, v, &stack);
+		strbuf_addf(out, "), %.0f sample%s\n", v->ranking->stacks[stacks[i]].samples,
 			v->ranking->stacks[stacks[i]].samples > 1 ? "s" : "");
 		where_add_stack(out, &v->style, v->sites->frames, stacks[i], 6);
 	}
@@ -275,6 +297,7 @@ void top_text(const struct top_view *v, struct strbuf *out)
 	size_t i;
 
 	add_title(out, v);
+	add_peak_title(out, v);
 	if (!r->n_rows) {
 		strbuf_add_text(out, "Nothing was sampled; ");
 		strbuf_add_text(out, r->exact ? "there is nothing.\n"

@@ -11,6 +11,7 @@
 #include "analyzer/alloc.h"
 #include "analyzer/read/run_near.h"
 #include "analyzer/read/snapshot_reader.h"
+#include "analyzer/stats/peak.h"
 #include "analyzer/strbuf.h"
 
 #define SUFFIX ".hspy"
@@ -58,6 +59,20 @@ static void add_entry(
 	run->n_entries++;
 }
 
+uint64_t run_dir_last_number(const char *path)
+{
+	DIR *dir = opendir(path);
+	uint64_t number, last = 0;
+	struct dirent *de;
+
+	while (dir && (de = readdir(dir)) != NULL)
+		if (parse_name(de->d_name, &number) && number > last)
+			last = number;
+	if (dir)
+		closedir(dir);
+	return last;
+}
+
 /* What the last snapshot of the run at path says of itself; false: there is none. */
 static bool read_last_info(const char *path, struct heapspy_info *infop)
 {
@@ -101,6 +116,11 @@ static void keep_largest(char **slotp, uint64_t *largestp, uint64_t value, const
 	*slotp = alloc_text(path, strlen(path));
 }
 
+static uint64_t peak_of(const struct heapspy_info *info)
+{
+	return (uint64_t)peak_of_info(info, 0, INTERVAL_Z95).bytes;
+}
+
 static void look_inside(struct run_dir *run, const char *path, const struct children *children)
 {
 	uint64_t ours_ns = 0, newest_ns, peak_bytes = 0;
@@ -112,8 +132,8 @@ static void look_inside(struct run_dir *run, const char *path, const struct chil
 
 		if (ours->cut_wall_ns > ours_ns)
 			ours_ns = ours->cut_wall_ns;
-		if (ours->peak_live_bytes > peak_bytes)
-			peak_bytes = ours->peak_live_bytes;
+		if (peak_of(ours) > peak_bytes)
+			peak_bytes = peak_of(ours);
 	}
 	newest_ns = ours_ns;
 	for (i = 0; i < children->n; i++) {
@@ -125,8 +145,7 @@ static void look_inside(struct run_dir *run, const char *path, const struct chil
 			run->n_inside++;
 			run->n_newer_inside += info.cut_wall_ns > ours_ns;
 			keep_largest(&run->newest_inside, &newest_ns, info.cut_wall_ns, child.data);
-			keep_largest(&run->largest_inside, &peak_bytes, info.peak_live_bytes,
-				child.data);
+			keep_largest(&run->largest_inside, &peak_bytes, peak_of(&info), child.data);
 		}
 		strbuf_deinit(&child);
 	}

@@ -41,6 +41,9 @@ struct run_dir {
  */
 int run_dir_read(const char *path, struct run_dir *run, struct fail *f);
 
+/* The highest number of a snapshot file at path, readable or not; 0: there is none. Cheap. */
+uint64_t run_dir_last_number(const char *path);
+
 void run_dir_deinit(struct run_dir *run);
 
 #endif

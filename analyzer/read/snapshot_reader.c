@@ -1,11 +1,9 @@
 /*
- * snapshot_reader.c - owns the checks of header, section table, and of the
- * sections that are plain arrays. The varints of STACKS are stacks_reader.c's,
- * the way from the disk file_bytes.c's.
+ * snapshot_reader.c - owns the checks of header and section table, and which sections are read.
+ * What is in them is section_reader.c's, the way from the disk file_bytes.c's.
  */
 #include "analyzer/read/snapshot_reader.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,18 +11,16 @@
 
 #include "analyzer/alloc.h"
 #include "analyzer/read/file_bytes.h"
-#include "analyzer/read/stacks_reader.h"
+#include "analyzer/read/section_reader.h"
 #include "analyzer/strbuf.h"
 #include "analyzer/units.h"
-#include "sample_math.h"
 #include "snapshot_codec.h"
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the arrays are copied as they are");
-
 #define HEADER_BYTES    sizeof(struct heapspy_file_header)
-#define THREADS_MAX     0x10000 /* what a sample can name */
-#define BIRTH_NS_MAX    0xffffffffffffffull
 #define TABLE_BYTES_MAX (HEADER_BYTES + HEAPSPY_SECTIONS_MAX * sizeof(struct heapspy_section))
+#define KIND(name)      (1u << HEAPSPY_SECTION_##name)
+#define KINDS_ALL       UINT32_MAX
+#define KINDS_LIVE      (KIND(INFO) | KIND(LIVE))
 
 /* What is known of a file while it is taken apart. */
 struct source {
@@ -32,24 +28,12 @@ struct source {
 	const uint8_t *head; /* the file, or its first bytes */
 	size_t head_bytes;
 	uint64_t disk_bytes;
+	int fd;         /* where head is no more than those first bytes; -1: it is the file */
+	uint32_t kinds; /* bit k: kind k is wanted */
 	struct heapspy_file_header header;
 	struct heapspy_section sections[HEAPSPY_SECTIONS_MAX];
 	uint32_t whole; /* bit k: kind k lies inside disk_bytes */
 };
-
-static int damaged(const char *name, struct fail *f, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int damaged(const char *name, struct fail *f, const char *format, ...)
-{
-	char what[256];
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(what, sizeof(what), format, ap);
-	va_end(ap);
-	return fail_set(f, EXIT_CODE_INPUT, "'%s' is damaged: %s", name, what);
-}
 
 const char *snapshot_section_name(uint32_t kind)
 {
@@ -97,8 +81,8 @@ static int check_header(struct source *src, struct fail *f)
 			"'%s': format %u is newer than this heapspy (reads 1); update heapspy",
 			src->name, h->version);
 	if (h->version == 0 || h->n_sections == 0 || h->n_sections > HEAPSPY_SECTIONS_MAX)
-		return damaged(src->name, f, "header with version %u and %u sections", h->version,
-			h->n_sections);
+		return section_damaged(src->name, f, "header with version %u and %u sections",
+			h->version, h->n_sections);
 	table_bytes = h->n_sections * sizeof(struct heapspy_section);
 	if (src->head_bytes < HEADER_BYTES + table_bytes)
 		return fail_set(f, EXIT_CODE_INPUT,
@@ -108,7 +92,7 @@ static int check_header(struct source *src, struct fail *f)
 	codec_hash_update(&hash, src->head, offsetof(struct heapspy_file_header, checksum));
 	codec_hash_update(&hash, src->head + HEADER_BYTES, table_bytes);
 	if (codec_hash_final(&hash) != h->checksum)
-		return damaged(src->name, f, "the checksum of its header is wrong");
+		return section_damaged(src->name, f, "the checksum of its header is wrong");
 	memcpy(src->sections, src->head + HEADER_BYTES, table_bytes);
 	return 0;
 }
@@ -125,15 +109,17 @@ static int check_table(struct source *src, struct fail *f)
 
 		if (a->offset % 8 || a->offset < start || a->offset > h->file_bytes ||
 			a->bytes > h->file_bytes - a->offset)
-			return damaged(src->name, f, "section %u (kind %u) lies outside the file",
-				i, a->kind);
+			return section_damaged(src->name, f,
+				"section %u (kind %u) lies outside the file", i, a->kind);
 		for (j = 0; j < i; j++) {
 			const struct heapspy_section *b = &src->sections[j];
 
 			if (a->kind == b->kind)
-				return damaged(src->name, f, "two sections of kind %u", a->kind);
+				return section_damaged(
+					src->name, f, "two sections of kind %u", a->kind);
 			if (a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes)
-				return damaged(src->name, f, "sections %u and %u overlap", j, i);
+				return section_damaged(
+					src->name, f, "sections %u and %u overlap", j, i);
 		}
 		if (a->kind < 32 && a->offset + a->bytes <= src->disk_bytes)
 			src->whole |= 1u << a->kind;
@@ -159,177 +145,41 @@ static int check_source(struct source *src, unsigned flags, struct fail *f)
 	if (src->disk_bytes < src->header.file_bytes && !(flags & SNAPSHOT_PARTIAL))
 		return cut_short(src, src->header.file_bytes, f);
 	if (src->disk_bytes > src->header.file_bytes)
-		return damaged(src->name, f, "%llu bytes follow its end",
+		return section_damaged(src->name, f, "%llu bytes follow its end",
 			(unsigned long long)(src->disk_bytes - src->header.file_bytes));
 	return 0;
 }
 
-static int decode_info(const uint8_t *body, size_t bytes, const char *name,
-	struct heapspy_info *info, struct fail *f)
+/* The body of a section; *ownedp is to be freed. */
+static const uint8_t *body_of(const struct source *src, const struct heapspy_section *section,
+	uint8_t **ownedp, struct fail *f)
 {
-	/* Fields added later follow these; a file without them has 0 there. */
-	if (bytes < HEAPSPY_INFO_BYTES_MIN)
-		return damaged(name, f, "INFO has %zu bytes, expected at least %d", bytes,
-			HEAPSPY_INFO_BYTES_MIN);
-	memset(info, 0, sizeof(*info));
-	memcpy(info, body, bytes < sizeof(*info) ? bytes : sizeof(*info));
-	if (info->interval_bytes == 0 || info->interval_bytes > SAMPLE_INTERVAL_MAX ||
-		info->level > HEAPSPY_LEVEL_MAX || info->variance_unit_log2 > 78 ||
-		info->cut_ns > BIRTH_NS_MAX)
-		return damaged(name, f, "INFO with an interval, level, unit or time out of range");
-	return 0;
-}
-
-static bool string_fits(const struct snapshot *s, uint32_t offset)
-{
-	return offset < s->strings_bytes || offset == 0;
-}
-
-/* A copy of an array section; *np items. */
-static void *copy_items(const uint8_t *body, size_t bytes, size_t size, size_t *np)
-{
-	void *items = alloc_array(bytes / size, size);
-
-	if (bytes)
-		memcpy(items, body, bytes);
-	*np = bytes / size;
-	return items;
-}
-
-static int decode_strings(struct snapshot *s, const uint8_t *body, size_t bytes, struct fail *f)
-{
-	const struct heapspy_info *info = &s->info;
-
-	if (bytes && (body[0] || body[bytes - 1]))
-		return damaged(s->path, f, "STRINGS do not begin and end with a NUL");
-	s->strings = alloc_text((const char *)body, bytes);
-	s->strings_bytes = bytes;
-	if (!string_fits(s, info->comm) || !string_fits(s, info->exe) ||
-		!string_fits(s, info->host) || !string_fits(s, info->label) ||
-		!string_fits(s, info->front_malloc) || !string_fits(s, info->next_malloc))
-		return damaged(s->path, f, "INFO names a string beyond STRINGS");
-	return 0;
-}
-
-static int decode_modules(struct snapshot *s, const uint8_t *body, size_t bytes, struct fail *f)
-{
-	size_t i;
-
-	s->modules = copy_items(body, bytes, sizeof(*s->modules), &s->n_modules);
-	for (i = 0; i < s->n_modules; i++) {
-		const struct heapspy_module *m = &s->modules[i];
-
-		if (m->serial == 0 || m->serial > HEAPSPY_MODULE_SERIAL_MAX ||
-			m->build_id_bytes > sizeof(m->build_id) || !string_fits(s, m->path) ||
-			m->end_address < m->start_address)
-			return damaged(s->path, f, "module %zu is out of range", i);
-		if (s->module_of_serial[m->serial])
-			return damaged(s->path, f, "two modules have serial %u", m->serial);
-		s->module_of_serial[m->serial] = (uint16_t)(i + 1);
+	*ownedp = NULL;
+	if (src->fd < 0)
+		return src->head + section->offset;
+	*ownedp = alloc_array(section->bytes, 1);
+	if (file_bytes_read(src->fd, src->name, section->offset, *ownedp, section->bytes, NULL, f) <
+		0) {
+		free(*ownedp);
+		return NULL;
 	}
-	return 0;
-}
-
-static int decode_threads(struct snapshot *s, const uint8_t *body, size_t bytes, struct fail *f)
-{
-	size_t i;
-
-	s->threads = copy_items(body, bytes, sizeof(*s->threads), &s->n_threads);
-	if (s->n_threads > THREADS_MAX)
-		return damaged(s->path, f, "%zu thread names", s->n_threads);
-	for (i = 0; i < s->n_threads; i++)
-		if (!string_fits(s, s->threads[i]))
-			return damaged(s->path, f, "thread %zu names a string beyond STRINGS", i);
-	return 0;
-}
-
-static int decode_samples(struct snapshot *s, const uint8_t *body, size_t bytes, struct fail *f)
-{
-	struct stacks_index index;
-	size_t i, n_names = s->n_threads ? s->n_threads : 1;
-	int rc = 0;
-
-	s->samples = copy_items(body, bytes, sizeof(*s->samples), &s->n_samples);
-	stacks_index_init(&index, s);
-	for (i = 0; i < s->n_samples && !rc; i++) {
-		struct heapspy_sample *sample = &s->samples[i];
-		uint32_t level = HEAPSPY_SAMPLE_LEVEL(sample), stack;
-
-		if (!stacks_index_find(&index, sample->stack, &stack))
-			rc = damaged(s->path, f, "sample %zu names stack %u, which is not there", i,
-				sample->stack);
-		else if (HEAPSPY_SAMPLE_THREAD(sample) >= n_names ||
-			 HEAPSPY_SAMPLE_BIRTH_NS(sample) > s->info.cut_ns ||
-			 HEAPSPY_SAMPLE_BIRTH_LEVEL(sample) > level)
-			rc = damaged(s->path, f, "sample %zu is out of range", i);
-		else
-			sample->stack = stack;
-		if (level > s->level)
-			s->level = level;
-	}
-	stacks_index_deinit(&index);
-	return rc;
-}
-
-static int decode_section(
-	struct snapshot *s, uint32_t kind, const uint8_t *body, size_t bytes, struct fail *f)
-{
-	static const uint32_t item_bytes[] = {
-		[HEAPSPY_SECTION_MODULES] = sizeof(struct heapspy_module),
-		[HEAPSPY_SECTION_THREADS] = sizeof(uint32_t),
-		[HEAPSPY_SECTION_LIVE] = sizeof(struct heapspy_sample),
-		[HEAPSPY_SECTION_TICKS] = sizeof(struct heapspy_tick),
-	};
-
-	if (kind < sizeof(item_bytes) / sizeof(item_bytes[0]) && item_bytes[kind] &&
-		bytes % item_bytes[kind])
-		return damaged(s->path, f, "%s has %zu bytes, no multiple of %u",
-			snapshot_section_name(kind), bytes, item_bytes[kind]);
-	switch (kind) {
-	case HEAPSPY_SECTION_INFO:
-		return decode_info(body, bytes, s->path, &s->info, f);
-	case HEAPSPY_SECTION_STRINGS:
-		return decode_strings(s, body, bytes, f);
-	case HEAPSPY_SECTION_MODULES:
-		return decode_modules(s, body, bytes, f);
-	case HEAPSPY_SECTION_THREADS:
-		return decode_threads(s, body, bytes, f);
-	case HEAPSPY_SECTION_STACKS:
-		return stacks_decode(s, body, bytes, f);
-	case HEAPSPY_SECTION_LIVE:
-		return decode_samples(s, body, bytes, f);
-	default:
-		s->ticks = copy_items(body, bytes, sizeof(*s->ticks), &s->n_ticks);
-		return 0;
-	}
-}
-
-/* Sections a section refers to; without them it cannot be checked nor used. */
-static uint32_t sections_needed_by(uint32_t kind)
-{
-	static const uint32_t needed[] = {
-		[HEAPSPY_SECTION_STRINGS] = 1u << HEAPSPY_SECTION_INFO,
-		[HEAPSPY_SECTION_MODULES] = 1u << HEAPSPY_SECTION_STRINGS,
-		[HEAPSPY_SECTION_THREADS] = 1u << HEAPSPY_SECTION_STRINGS,
-		[HEAPSPY_SECTION_STACKS] = 1u << HEAPSPY_SECTION_MODULES,
-		[HEAPSPY_SECTION_LIVE] =
-			1u << HEAPSPY_SECTION_STACKS | 1u << HEAPSPY_SECTION_THREADS,
-		[HEAPSPY_SECTION_TICKS] = 0,
-	};
-
-	return kind < sizeof(needed) / sizeof(needed[0]) ? needed[kind] : 0;
+	return *ownedp;
 }
 
 static int decode_bodies(
 	const struct source *src, struct snapshot *s, unsigned flags, struct fail *f)
 {
 	uint32_t kind;
+	int rc;
 
 	for (kind = HEAPSPY_SECTION_INFO; kind <= HEAPSPY_SECTION_TICKS; kind++) {
 		const struct heapspy_section *section = find_section(src, kind);
 		bool required = !(flags & SNAPSHOT_PARTIAL) || kind <= HEAPSPY_SECTION_STRINGS;
 		const uint8_t *body;
+		uint8_t *owned;
 
+		if (!(src->kinds >> kind & 1))
+			continue;
 		if (section && !(src->whole >> kind & 1)) {
 			if (required)
 				return cut_short(src, src->header.file_bytes, f);
@@ -337,22 +187,29 @@ static int decode_bodies(
 		}
 		if (!section) {
 			if (required && kind != HEAPSPY_SECTION_TICKS)
-				return damaged(src->name, f, "it has no %s section",
+				return section_damaged(src->name, f, "it has no %s section",
 					snapshot_section_name(kind));
 			continue;
 		}
-		body = src->head + section->offset;
+		body = body_of(src, section, &owned, f);
+		if (!body)
+			return -1;
 		if (codec_checksum(body, section->bytes) != section->checksum) {
+			free(owned);
 			if (required)
-				return damaged(src->name, f,
+				return section_damaged(src->name, f,
 					"the checksum of its %s section is wrong",
 					snapshot_section_name(kind));
 			continue;
 		}
-		if (sections_needed_by(kind) & ~s->sections)
-			continue;
-		if (decode_section(s, kind, body, section->bytes, f) < 0)
+		rc = 1;
+		if (!(section_needs(kind) & src->kinds & ~s->sections))
+			rc = section_decode(s, kind, body, section->bytes, f);
+		free(owned);
+		if (rc < 0)
 			return -1;
+		if (rc)
+			continue;
 		s->sections |= 1u << kind;
 		if (kind == HEAPSPY_SECTION_INFO)
 			s->level = s->info.level;
@@ -377,16 +234,33 @@ static int decode_source(
 	return 0;
 }
 
-int snapshot_decode(const uint8_t *data, size_t bytes, const char *name, unsigned flags,
-	struct snapshot **snapshotp, struct fail *f)
+static int decode_kinds(const uint8_t *data, size_t bytes, const char *name, uint32_t kinds,
+	unsigned flags, struct snapshot **snapshotp, struct fail *f)
 {
 	struct source src = {
-		.name = name, .head = data, .head_bytes = bytes, .disk_bytes = bytes
+		.name = name,
+		.head = data,
+		.head_bytes = bytes,
+		.disk_bytes = bytes,
+		.fd = -1,
+		.kinds = kinds,
 	};
 
 	if (check_source(&src, flags, f) < 0)
 		return -1;
 	return decode_source(&src, flags, snapshotp, f);
+}
+
+int snapshot_decode(const uint8_t *data, size_t bytes, const char *name, unsigned flags,
+	struct snapshot **snapshotp, struct fail *f)
+{
+	return decode_kinds(data, bytes, name, KINDS_ALL, flags, snapshotp, f);
+}
+
+int snapshot_decode_live(const uint8_t *data, size_t bytes, const char *name,
+	struct snapshot **snapshotp, struct fail *f)
+{
+	return decode_kinds(data, bytes, name, KINDS_LIVE, 0, snapshotp, f);
 }
 
 /* Opens path and checks what its first bytes say; fills src, whose head is buffer. */
@@ -427,6 +301,20 @@ int snapshot_read(const char *path, unsigned flags, struct snapshot **snapshotp,
 	return rc;
 }
 
+int snapshot_read_live(const char *path, struct snapshot **snapshotp, struct fail *f)
+{
+	uint8_t buffer[TABLE_BYTES_MAX];
+	struct source src = { .kinds = KINDS_LIVE };
+	int rc;
+
+	src.fd = open_source(path, buffer, 0, &src, f);
+	if (src.fd < 0)
+		return -1;
+	rc = decode_source(&src, 0, snapshotp, f);
+	close(src.fd);
+	return rc;
+}
+
 /* Reads a section that must be there and whole into memory of the caller. */
 static int read_section(int fd, const struct source *src, uint32_t kind, uint64_t bytes_max,
 	uint8_t **bodyp, size_t *bytesp, struct fail *f)
@@ -434,14 +322,14 @@ static int read_section(int fd, const struct source *src, uint32_t kind, uint64_
 	const struct heapspy_section *section = find_section(src, kind);
 
 	if (!section || section->bytes > bytes_max)
-		return damaged(src->name, f, "its %s section is missing or too large",
+		return section_damaged(src->name, f, "its %s section is missing or too large",
 			snapshot_section_name(kind));
 	*bodyp = alloc_array(section->bytes, 1);
 	*bytesp = section->bytes;
 	if (file_bytes_read(fd, src->name, section->offset, *bodyp, section->bytes, NULL, f) == 0) {
 		if (codec_checksum(*bodyp, section->bytes) == section->checksum)
 			return 0;
-		damaged(src->name, f, "the checksum of its %s section is wrong",
+		section_damaged(src->name, f, "the checksum of its %s section is wrong",
 			snapshot_section_name(kind));
 	}
 	free(*bodyp);
@@ -463,7 +351,7 @@ int snapshot_peek(const char *path, struct heapspy_info *infop, char *label, siz
 	label[0] = '\0';
 	rc = read_section(fd, &src, HEAPSPY_SECTION_INFO, bytes_max, &body, &bytes, f);
 	if (rc == 0) {
-		rc = decode_info(body, bytes, path, infop, f);
+		rc = section_decode_info(body, bytes, path, infop, f);
 		free(body);
 	}
 	if (rc == 0 && infop->label) {

@@ -93,6 +93,17 @@ int snapshot_decode(const uint8_t *data, size_t bytes, const char *name, unsigne
 	struct snapshot **snapshotp, struct fail *f);
 
 /*
+ * Reads only INFO and the live samples, for one of many snapshots whose stacks are known. In *s
+ * samples[i].stack is then the id of the file, and may be any; thread ids name nothing. Whatever
+ * else the file holds is neither read nor checked.
+ */
+int snapshot_read_live(const char *path, struct snapshot **snapshotp, struct fail *f);
+
+/* The same for bytes in memory, as snapshot_decode(). */
+int snapshot_decode_live(const uint8_t *data, size_t bytes, const char *name,
+	struct snapshot **snapshotp, struct fail *f);
+
+/*
  * Reads only the header, INFO and the label of the file at path: enough to
  * choose among many. label is cut to label_bytes, which is at least 1.
  */

@@ -2,6 +2,7 @@
 #include "analyzer/read/stacks_reader.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "analyzer/alloc.h"
 #include "analyzer/read/snapshot_reader.h"
@@ -15,11 +16,29 @@ struct cursor {
 	bool broken; /* sticky: a varint could not be read or was above its limit */
 };
 
-/* The next varint, at most max; 0 once the cursor is broken. */
-static uint64_t next(struct cursor *c, uint64_t max)
+/*
+ * The next varint, at most max; 0 once the cursor is broken. Most are of up to eight bytes with
+ * eight to read: these are taken at once, their bits pushed together by pairs.
+ */
+static inline uint64_t next(struct cursor *c, uint64_t max)
 {
-	uint64_t value;
+	uint64_t value, ends;
 
+	if (!c->broken && c->end - c->pos >= 8) {
+		value = codec_load64(c->pos);
+		ends = ~value & 0x8080808080808080;
+		if (ends) {
+			/* Up to the first byte without the mark of more. */
+			value &= (ends ^ (ends - 1)) & 0x7f7f7f7f7f7f7f7f;
+			value = (value & 0x007f007f007f007f) | (value & 0x7f007f007f007f00) >> 1;
+			value = (value & 0x00003fff00003fff) | (value & 0x3fff00003fff0000) >> 2;
+			value = (value & 0x000000000fffffff) | (value & 0x0fffffff00000000) >> 4;
+			if (value <= max) {
+				c->pos += (__builtin_ctzll(ends) >> 3) + 1;
+				return value;
+			}
+		}
+	}
 	if (c->broken || !codec_get_varint(&c->pos, c->end, &value) || value > max) {
 		c->broken = true;
 		return 0;
@@ -41,22 +60,30 @@ static size_t bytes_left(const struct cursor *c)
 static void decode_frames(
 	struct cursor *c, struct snapshot *s, struct snapshot_stack *stack, size_t *capacityp)
 {
-	uint64_t pc = 0, tag = 0;
+	uint64_t pc = 0, above = 0; /* what a frame has above its pc */
 	uint32_t i;
 
 	stack->n_frames = (uint32_t)next(c, bytes_left(c));
 	stack->first_frame = s->n_frames;
+	if (*capacityp < s->n_frames + stack->n_frames) {
+		*capacityp = 2 * s->n_frames + stack->n_frames;
+		s->frames = alloc_resize(s->frames, *capacityp, sizeof(*s->frames));
+	}
 	for (i = 0; i < stack->n_frames && !c->broken; i++) {
 		uint64_t delta = next(c, UINT64_MAX);
 
 		/* Modulo 2^64 here, so that no delta overflows; the range test follows. */
 		pc += (uint64_t)codec_unzigzag(delta >> 1);
-		if (delta & 1)
-			tag = next(c, TAG_MAX);
-		if (pc > PC_MAX || (tag >> 1 && !s->module_of_serial[tag >> 1]))
+		if (delta & 1) {
+			uint64_t tag = next(c, TAG_MAX);
+
+			if (tag >> 1 && !s->module_of_serial[tag >> 1])
+				c->broken = true;
+			above = HEAPSPY_FRAME_MAKE(0, tag >> 1, tag & 1);
+		}
+		if (pc > PC_MAX)
 			c->broken = true;
-		s->frames = alloc_room(s->frames, s->n_frames, capacityp, sizeof(*s->frames));
-		s->frames[s->n_frames++] = HEAPSPY_FRAME_MAKE(pc, tag >> 1, tag & 1);
+		s->frames[s->n_frames++] = above | pc;
 	}
 }
 
@@ -104,7 +131,8 @@ int stacks_decode(struct snapshot *s, const uint8_t *body, size_t bytes, struct 
 	struct cursor c = { body, body + bytes, false };
 	size_t stack_capacity = 0, frame_capacity = 0, death_capacity = 0;
 	struct stacks_index index;
-	size_t i;
+	uint32_t duplicate;
+	int rc = 0;
 
 	while (!c.broken && c.pos != c.end) {
 		struct snapshot_stack stack = { 0 };
@@ -124,14 +152,11 @@ int stacks_decode(struct snapshot *s, const uint8_t *body, size_t bytes, struct 
 		return fail_set(f, EXIT_CODE_INPUT,
 			"'%s' is damaged: STACKS, record %zu is out of range", s->path,
 			s->n_stacks);
-	stacks_index_init(&index, s);
-	for (i = 1; i < s->n_stacks && index.entries[i - 1].id != index.entries[i].id; i++)
-		;
-	if (i < s->n_stacks)
-		fail_set(f, EXIT_CODE_INPUT, "'%s' is damaged: two stacks have id %u", s->path,
-			index.entries[i].id);
+	if (!stacks_index_init(&index, s, &duplicate))
+		rc = fail_set(f, EXIT_CODE_INPUT, "'%s' is damaged: two stacks have id %u", s->path,
+			duplicate);
 	stacks_index_deinit(&index);
-	return i < s->n_stacks ? -1 : 0;
+	return rc;
 }
 
 static int compare_entries(const void *a, const void *b)
@@ -142,32 +167,65 @@ static int compare_entries(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-void stacks_index_init(struct stacks_index *index, const struct snapshot *s)
+/* Sorts the entries of one place; returns whether their ids differ. */
+static bool sort_place(struct stacks_index_entry *entries, size_t n, uint32_t *duplicatep)
 {
-	bool sorted = true;
 	size_t i;
 
-	index->n_entries = s->n_stacks;
+	if (n > 1)
+		qsort(entries, n, sizeof(*entries), compare_entries);
+	for (i = 1; i < n; i++)
+		if (entries[i - 1].id == entries[i].id) {
+			*duplicatep = entries[i].id;
+			return false;
+		}
+	return true;
+}
+
+bool stacks_index_init(struct stacks_index *index, const struct snapshot *s, uint32_t *duplicatep)
+{
+	uint32_t largest = 0;
+	bool unique = true;
+	size_t i;
+
+	memset(index, 0, sizeof(*index));
+	for (i = 0; i < s->n_stacks; i++)
+		if (s->stacks[i].id > largest)
+			largest = s->stacks[i].id;
+	while (largest >> index->shift > 2 * s->n_stacks)
+		index->shift++;
+	index->n_places = (size_t)(largest >> index->shift) + 1;
+	index->first = alloc_array(index->n_places + 2, sizeof(*index->first));
 	index->entries = alloc_array(s->n_stacks, sizeof(*index->entries));
-	for (i = 0; i < s->n_stacks; i++) {
-		index->entries[i].id = s->stacks[i].id;
-		index->entries[i].stack = (uint32_t)i;
-		sorted = sorted && (!i || s->stacks[i - 1].id <= s->stacks[i].id);
-	}
-	if (!sorted)
-		qsort(index->entries, s->n_stacks, sizeof(*index->entries), compare_entries);
+	/* Counted two places on, so that after filling each place begins where it should. */
+	for (i = 0; i < s->n_stacks; i++)
+		index->first[(s->stacks[i].id >> index->shift) + 2]++;
+	for (i = 2; i < index->n_places + 2; i++)
+		index->first[i] += index->first[i - 1];
+	for (i = 0; i < s->n_stacks; i++)
+		index->entries[index->first[(s->stacks[i].id >> index->shift) + 1]++] =
+			(struct stacks_index_entry){ s->stacks[i].id, (uint32_t)i };
+	for (i = 0; i < index->n_places; i++)
+		unique &= sort_place(index->entries + index->first[i],
+			index->first[i + 1] - index->first[i], duplicatep);
+	return unique;
 }
 
 void stacks_index_deinit(struct stacks_index *index)
 {
+	free(index->first);
 	free(index->entries);
-	index->entries = NULL;
+	memset(index, 0, sizeof(*index));
 }
 
 bool stacks_index_find(const struct stacks_index *index, uint32_t id, uint32_t *stackp)
 {
-	size_t low = 0, high = index->n_entries;
+	size_t place = id >> index->shift, low, high, end;
 
+	if (place >= index->n_places)
+		return false;
+	low = index->first[place];
+	high = end = index->first[place + 1];
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
@@ -176,7 +234,7 @@ bool stacks_index_find(const struct stacks_index *index, uint32_t id, uint32_t *
 		else
 			high = middle;
 	}
-	if (low == index->n_entries || index->entries[low].id != id)
+	if (low == end || index->entries[low].id != id)
 		return false;
 	*stackp = index->entries[low].stack;
 	return true;

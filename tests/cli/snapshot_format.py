@@ -21,6 +21,10 @@ INFO_NAMES = (
     "interval_bytes level variance_unit_log2 bytes_seen bytes_seen_end samples deaths self_ns "
     "state_bytes state_max_bytes rss_bytes rss_peak_bytes comm exe host label front_malloc "
     "next_malloc").split()
+# What follows the peak and its time in INFO; left out of a file when all of it is 0.
+INFO_MORE = {"half_bytes": "2Q", "half_peak_bytes": "2Q", "half_other_bytes": "2Q", "older_peak_bytes": "Q",
+             "older_peak_level": "I", "limit_kind": "I", "limit_bytes": "Q", "limit_used_bytes": "Q",
+             "cpu_max_ppm": "Q", "level_ns": "16Q"}
 INFO_STRINGS = ("comm", "exe", "host", "label", "front_malloc", "next_malloc")
 
 
@@ -132,6 +136,7 @@ class Snapshot:
             self.info["cut_wall_ns"] = self.info["start_wall_ns"] + self.info["cut_ns"]
         self.losses = [0] * 16
         self.tail = (0, 0, 0)  # peak bytes, its time, live bytes
+        self.more = {}  # by name of INFO_MORE: a number, or a list of them
         self.modules, self.threads, self.stacks, self.live, self.ticks = [], ["", "main"], [], [], []
 
     # -- writing --
@@ -149,6 +154,10 @@ class Snapshot:
         values = [intern(self.info[name]) if name in INFO_STRINGS else self.info[name]
                   for name in INFO_NAMES]
         bodies = {INFO: INFO_FIELDS.pack(*values, *self.losses, *self.tail)}
+        bodies[INFO] += b"".join(
+            struct.pack("<" + kind, *([0] * int(kind[:-1] or 1) if name not in self.more else
+                                      self.more[name] if kind[:-1] else [self.more[name]]))
+            for name, kind in INFO_MORE.items() if self.more)
         modules = b"".join(
             MODULE.pack(m.serial, intern(m.path), m.start, m.end, m.bias, m.flags, len(m.build_id),
                         m.build_id) for m in self.modules)
@@ -189,6 +198,12 @@ class Snapshot:
             result.info[name] = text(result.info[name])
         result.losses = list(values[len(INFO_NAMES):-3])
         result.tail = values[-3:]
+        at = INFO_FIELDS.size
+        for name, kind in INFO_MORE.items():
+            if at + struct.calcsize("<" + kind) <= len(bodies[INFO]):
+                found = struct.unpack_from("<" + kind, bodies[INFO], at)
+                result.more[name] = list(found) if kind[:-1] else found[0]
+                at += struct.calcsize("<" + kind)
         result.modules = [
             Module(serial, text(path), start, end, bias, flags, build_id[:n])
             for serial, path, start, end, bias, flags, n, build_id in MODULE.iter_unpack(bodies[MODULES])]

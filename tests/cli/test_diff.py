@@ -123,7 +123,8 @@ def test_noise_that_grew_together_is_not_called_noise(heapspy, tmp_path):
     b.write(tmp_path / "b.hspy")
     out = heapspy("diff", "a.hspy", "b.hspy").out
     (line,) = [line for line in out.splitlines() if line.startswith("  ~ 4 sites")]
-    assert line.startswith("  ~ 4 sites, none alone beyond noise, together 6.02 MiB (")
+    assert line.startswith(
+        "  ~ 4 sites, those above among them, none alone beyond noise, together 6.02 MiB (")
     assert " within noise" not in out and out.count("\n  ~ ") == 5
     assert " 0 sites grew, 0 shrank, 4 uncertain.\n" in out
     assert "Memory grew, but no single site is certain" in out
@@ -136,7 +137,7 @@ def test_likely_sites_beside_one_that_grew(heapspy, tmp_path):
     b.write(tmp_path / "b.hspy")
     lines = heapspy("diff", "a.hspy", "b.hspy").out.splitlines()[4:9]
     assert [line[2] for line in lines] == ["+", "~", "~", "~", "~"]
-    assert lines[4].startswith("  ~ 3 sites, none alone beyond noise, together")
+    assert lines[4].startswith("  ~ 3 sites, those above among them, none alone beyond noise, together")
     # One row asked for: it is the certain one.
     assert "  ~  1.5" not in heapspy("diff", "a.hspy", "b.hspy", "-n", "1").out
     # A small part of the growth is not worth a row.
@@ -161,8 +162,8 @@ def test_rss_that_no_site_explains(heapspy, tmp_path):
 
     scenario.write_run(tmp_path / "run", grow(100))
     out = heapspy("diff", "run").out
-    assert ("  = 35.1 MiB   sum of all sites; RSS grew by 64.9 MiB more (allocator, stacks, mappings)\n"
-            in out)
+    assert ("  = 35.1 MiB   sum of all sites; RSS grew by 64.9 MiB (50.8..78.6) more: allocator, stacks, "
+            "mappings\n" in out)
     # Not of some of the sites, nor inside the range of what they grew by (up to 49.2 MiB).
     assert "RSS grew" not in heapspy("diff", "run", "--focus", "0x2010").out
     scenario.write_run(tmp_path / "run", grow(52))
@@ -172,7 +173,7 @@ def test_rss_that_no_site_explains(heapspy, tmp_path):
     b.info.update(rss_bytes=a.info["rss_bytes"] + 30 * MIB)
     a.write(tmp_path / "a.hspy")
     b.write(tmp_path / "b.hspy")
-    assert ("sum of all sites; RSS grew by 30 MiB (allocator, stacks, mappings)\n"
+    assert ("sum of all sites; RSS grew by 30 MiB: allocator, stacks, mappings\n"
             in heapspy("diff", "a.hspy", "b.hspy").out)
 
 
@@ -222,7 +223,7 @@ def test_one_is_one(heapspy, run):
     out = heapspy("diff", "run@1", "run@2", "-q", "--stacks", "1", "--focus", "0x2010|0x3020").out
     assert "1 samples" not in out
     out = heapspy("top", "run", "-q", "--stacks", "1").out
-    assert "    64 MiB, 1 sample\n" in out and "110 samples\n" in out
+    assert "    64 MiB (64..65.8), 1 sample\n" in out and "110 samples\n" in out
     out = heapspy("top", "run", "-q", "--focus", "0x4041").out
     assert "   1 sample\n" in out and "; 1 of 4 sites match\n" in out
 
@@ -246,7 +247,7 @@ def test_rows_left_out_are_counted(heapspy, run):
 def test_stacks_below_rows(heapspy, run):
     lines = heapspy("diff", "run", "-q", "--stacks", "2").out.splitlines()
     at = next(i for i, line in enumerate(lines) if line.endswith("api+0x2010"))
-    assert lines[at + 1:at + 5] == ["    +55.2 MiB, 110 samples", "      api+0x2010", "      api+0x1000",
+    assert lines[at + 1:at + 5] == ["    +55.2 MiB (45.2..66.5), 110 samples", "      api+0x2010", "      api+0x1000",
                                     "      api+0x100"]
     assert heapspy("diff", "run", "-q", "--by", "site").out.count("      api+0x1000\n") == 2
 
@@ -266,7 +267,9 @@ def test_third_keeps_what_is_still_live(heapspy, run):
     assert row["bytes"] == 50 * B4K and row["samples_died"] == 0
     assert report["third"]["number"] == 3
     text = heapspy("diff", "-q", "run@1", "run@2", "--third", "run@3").out
-    assert "still live at 0:20:00" in text and "25.1 MiB (18.4..33.1) of what A to B allocated" in text
+    assert "still live at 0:20:00" in text and "25.1 MiB (18.7..33.1) of what A to B allocated" in text
+    assert " still live at C. 1 site kept some.\n" in text and "within noise" not in text
+    assert "  +  25.1 MiB  18.7..33.1       50  api+0x2010\n" in text
     done = heapspy("diff", "run@2", "run@3", "--third", "run@1")
     assert done.code == 2 and "C is not later than B" in done.err
 
@@ -393,14 +396,166 @@ def test_not_interposed_is_said_instead_of_no_growth(heapspy, tmp_path):
     assert heapspy("diff", "run", "--force").code == 0
 
 
-def test_lost_samples_make_lower_bounds(heapspy, tmp_path):
-    def lose(s):
+def test_lost_samples_are_said_once(heapspy, run, tmp_path):
+    def lose(s, n):
         s.info["flags"] = 1 << 6
-        s.losses[2] = 17
+        s.losses[2] = n
 
-    scenario.write_run(tmp_path / "run", lose)
-    assert "17 samples were lost; figures are lower bounds" in heapspy("diff", "run").err
+    def lost(*words):
+        return [line for line in heapspy("diff", *words).err.splitlines() if " lost" in line]
+
+    scenario.write_run(tmp_path / "run", lambda s: lose(s, 17))
+    assert lost("run") == ["heapspy: 17 samples were lost, 17 of them before A: no figure holds their blocks, "
+                           "alive or dead"]
     assert json.loads(heapspy("diff", "run", "--json").out)["a"]["lower_bound"] is True
+    scenario.write_run(tmp_path / "run", lambda s: s.info["number"] > 1 and lose(s, 1))
+    assert lost("run") == ["heapspy: 1 sample was lost after A: growth is a lower bound"]
+    assert lost("run", "-q") == []
+    # Of two processes each is told of.
+    other = scenario.moments()[2]
+    lose(other, 4)
+    other.info.update(pid=5, start_id=5)
+    other.write(tmp_path / "other.hspy")
+    assert lost("run@3", "other.hspy", "--force") == [
+        "heapspy: 'run/000003.hspy': 1 sample was lost; figures are lower bounds",
+        "heapspy: 'other.hspy': 4 samples were lost; figures are lower bounds"]
+
+
+@pytest.mark.parametrize("since, until", [("10m", "-4m"), ("2", "last"), ("mark:loaded", None), (None, "10m"),
+                                          ("first", "mark:loaded"), ("22:14", "22:33:20")])
+def test_since_and_until_are_moments_of_the_run(heapspy, run, since, until):
+    words = [*(("--since", since) if since else ()), *(("--until", until) if until else ())]
+    a, b = f"run@{since}" if since else "run@first", f"run@{until}" if until else "run"
+    for options in (("-q",), ("--json", "-q"), ("--csv", "-q")):
+        one, two = heapspy("diff", "run", *words, *options), heapspy("diff", a, b, *options)
+        assert (one.code, one.out, one.err) == (two.code, two.out, two.err) and one.code == 0
+    hint = f"Stacks of one site: heapspy diff {a if since else 'run'} {b} --by site "
+    assert hint in heapspy("diff", "run", *words).out or "0 sites grew" in heapspy("diff", "run", *words).out
+
+
+@pytest.mark.parametrize("words, code, message", [
+    (("run@1", "run@2", "--since", "10m"), 2, "--since and --until say which part of a RUN"),
+    (("run@2", "--until", "10m"), 2, "--since and --until say which part of a RUN"),
+    (("run", "--since", "tomorrow"), 2, "'run@tomorrow' is no moment"),
+    (("run", "--since", "mark:none"), 3, "no snapshot of 'run' has the mark 'none'"),
+    (("run", "--since", "19m"), 3, "'run@19m' and 'run' are the same snapshot"),
+    (("run", "--metric", "objects"), 2, "--metric: 'objects' is not live or allocated"),
+    (("run", "--metric", "allocated", "--third", "run@3"), 2, "--third asks what is still live"),
+    (("run", "--by", "thread"), 2, "--by: 'thread' is not function, line, site or module"),
+])
+def test_options_that_cannot_be_meant(heapspy, run, words, code, message):
+    done = heapspy("diff", *words)
+    assert (done.code, done.out) == (code, "")
+    assert done.err.startswith(f"heapspy: {message}") and done.err.count("\n") == 1, done.err
+
+
+@pytest.mark.parametrize("since, until", [("20m", "1m"), ("10m", "10m")])
+def test_until_before_since_is_a_mistake(heapspy, run, since, until):
+    done = heapspy("diff", "run", "--since", since, "--until", until)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"heapspy: --since {since} is not before --until {until}: nothing lies between\n"
+
+
+def allocate(run_directory, *numbers):
+    """Gives the snapshots of a run so many samples of 4096 bytes allocated at LEAK, 5 at CACHE."""
+    for number, n in enumerate(numbers, 1):
+        s = scenario.moments()[number - 1]
+        for stack, samples in zip(s.stacks, (n, 5, 0, 0)):
+            stack.allocated = tuple(samples * x for x in (1, 4096, B4K, scenario.V4K, scenario.C4K))
+            stack.deaths = {}
+        s.info.update(bytes_seen=(n + 5) * B4K + 1000, bytes_seen_end=(n + 5) * B4K + 1000)
+        s.write(run_directory / f"{number:06}.hspy")
+
+
+def test_what_was_allocated_between_two_moments(heapspy, run):
+    allocate(run, 100, 100, 107)
+    out = heapspy("diff", "run", "--metric", "allocated", "-q").out.splitlines()
+    assert out[1:] == [
+        "3.51 MiB (1.42..7.23) was allocated in between, exact count 3.51 MiB. 1 site did.", "",
+        "     allocated  95 % range  samples  where",
+        "  +   3.51 MiB  1.42..7.23        7  api+0x2010",
+        "  = 3.51 MiB   sum of all sites"]
+    report = rows(heapspy, "run", "--metric", "allocated")
+    (row,) = report["rows"]
+    # The reference case of seven blocks of 4096 bytes.
+    assert abs(row["bytes"] - 3684371) <= 4 and row["bytes"] == 7 * B4K
+    assert abs(row["ci"][0] - 1484691) <= 6 and abs(row["ci"][1] - 7576292) <= 6
+    assert report["metric"] == "allocated" and report["total"]["bytes"] == row["bytes"]
+    assert row["after"] - row["before"] == row["bytes"]
+    out = heapspy("diff", "run@1", "run@2", "--metric", "allocated", "-q").out.splitlines()
+    assert out[1:] == ["0 B (0..1.83 MiB) was allocated in between, exact count 0 B. 0 sites did."]
+
+
+def test_what_two_processes_allocated(heapspy, run, tmp_path):
+    allocate(run, 100, 100, 140)
+    other = scenario.moments()[0]
+    other.info.update(start_id=5, pid=5)
+    for stack, n in zip(other.stacks, (10, 5, 0, 0)):
+        stack.allocated = tuple(n * x for x in (1, 4096, B4K, scenario.V4K, scenario.C4K))
+    other.write(tmp_path / "other.hspy")
+    report = rows(heapspy, "other.hspy", "run@3", "--metric", "allocated", "--force")
+    assert [row["verdict"] for row in report["rows"]] == ["grew", "noise"]
+    first = report["rows"][0]
+    assert first["bytes"] == 130 * B4K and first["before"] == 10 * B4K and first["samples"] == 150
+    text = heapspy("diff", "other.hspy", "run@3", "--metric", "allocated", "--force", "-q").out
+    assert "\nWhat was allocated grew by 65.3 MiB (" in text and "RSS" not in text
+
+
+def test_a_long_run_is_for_trend(heapspy, tmp_path):
+    directory = scenario.write_run(tmp_path / "my run")
+    last = scenario.moments()[2]
+    for number, hint in ((8, '"Grew" is not "leaks". What was new '),
+                         (9, '"Grew" is not "leaks": heapspy trend \'my run\'\n')):
+        for i in range(3, number + 1):
+            last.info.update(number=i, cut_ns=(10 * i - 10) * scenario.MINUTE)
+            last.write(directory / f"{i:06}.hspy")
+        assert hint in heapspy("diff", "my run@1", "my run").out
+        assert '"leaks". What' in heapspy("diff", "my run/000001.hspy", "my run/000003.hspy").out
+
+
+def test_exit_code_looks_at_min(heapspy, run):
+    assert heapspy("diff", "run", "--exit-code", "--min", "50MiB").code == 1
+    assert heapspy("diff", "run", "--exit-code", "--min", "60MiB").code == 0
+
+
+def test_another_start_and_a_forked_child(heapspy, run, tmp_path):
+    other = scenario.moments()[2]
+    other.info.update(start_id=5, start_wall_ns=1700003600 * 10**9)
+    other.write(tmp_path / "other.hspy")
+    done = heapspy("diff", "run@1", "other.hspy")
+    assert (done.code, done.out) == (3, "")
+    assert done.err == (
+        "heapspy: A and B are two starts of api (pid 4121, 2023-11-14 22:13:20 and 2023-11-14 23:13:20); "
+        "nothing of one lives on in the other;\nheapspy: compare them anyway with --force\n")
+    other.info.update(pid=4122, flags=1 << 1)
+    other.write(tmp_path / "other.hspy")
+    done = heapspy("diff", "run@1", "other.hspy")
+    assert (done.code, done.out) == (3, "")
+    assert done.err == (
+        "heapspy: A and B are different processes of api (pid 4121 and 4122); a forked child counts from its "
+        "fork on;\nheapspy: compare them anyway with --force\n")
+    assert heapspy("diff", "run@1", "other.hspy", "--force").code == 0
+
+
+def test_moments_tell_what_they_are(heapspy, run, tmp_path):
+    names = {5: "peak", 6: "limit", 7: "recovered"}
+    for reason, name in names.items():
+        scenario.write_run(tmp_path / "run", lambda s: s.info.update(reason=reason) if s.info["number"] == 3 else None)
+        out = heapspy("diff", "run@1", "run@3", "-q").out
+        assert f"  0:01:00 -> 0:20:00 ({name})   mean interval 512 KiB\n" in out
+        assert ("B: taken when the heap was at its highest so far" in out) == (name == "peak")
+    out = heapspy("diff", "run@1", "run@2", "-q").out
+    assert "  0:01:00 -> 0:10:00 (loaded)   mean" in out
+
+
+def test_raised_interval_is_said(heapspy, run, tmp_path):
+    a, b = scenario.moments()[:2]
+    b.info["level"] = 2
+    b.live = []
+    a.write(tmp_path / "a.hspy")
+    b.write(tmp_path / "b.hspy")
+    out = heapspy("diff", "a.hspy", "b.hspy", "-q").out
+    assert "   mean interval 2 MiB (before: mean interval 512 KiB)\n" in out
 
 
 def test_failed_self_test_is_a_warning(heapspy, tmp_path):

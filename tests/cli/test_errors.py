@@ -147,7 +147,8 @@ def test_run_refuses_before_it_starts_anything(heapspy, tmp_path):
             (("--sample",), "option --sample needs a value"),
             (("--sample", "lots", "true"), "--sample 'lots' cannot be used: expected bytes such as"),
             (("--sample=0", "true"), "--sample '0' cannot be used"),
-            (("--interval", "soon", "true"), "--interval 'soon' cannot be used: expected a time such as"),
+            (("--interval", "soon", "true"), "--interval 'soon' cannot be used: expected a time from 10ms on such as"),
+            (("--interval", "4ms", "true"), "--interval '4ms' cannot be used: expected a time from 10ms on"),
             (("--depth", "257", "true"), "--depth '257' cannot be used: expected a number of frames"),
             (("--writer", "me", "true"), "--writer 'me' cannot be used: expected auto, "),
             (("--state-max", "1", "true"), "--state-max '1' cannot be used: expected a size from"),
@@ -202,3 +203,46 @@ def test_output_that_cannot_be_written(heapspy, tmp_path):
         assert done.code == 4 and done.err.startswith("heapspy: cannot write 'no/such/out.txt': No such file")
         done = heapspy(command, "run", "-q", "-o", "/dev/full")
         assert done.code == 4 and done.err == "heapspy: cannot write '/dev/full': No space left on device\n"
+
+
+def untidy_run(directory):
+    """Snapshots of all kinds and reasons, numbers with gaps, a raised interval, lost samples."""
+    first, second, last = (sf.Snapshot.decode(s.encode()) for s in scenario.moments())
+    second.info.update(number=5, reason=3, label="loaded")
+    peak = sf.Snapshot.decode(second.encode())
+    peak.info.update(number=9, reason=5, label="", cut_ns=12 * scenario.MINUTE)
+    last.info.update(number=12, level=1)
+    last.live = [s for s in last.live if s.size > scenario.MIB or s.u < 2**31]
+    for s in last.live:
+        s.level = 1
+    last.losses[2] = 3
+    directory.mkdir()
+    for s in (first, second, peak, last):
+        s.write(directory / f"{s.info['number']:06}.hspy")
+    return directory
+
+
+def test_untidy_runs_are_compared(heapspy, tmp_path):
+    untidy_run(tmp_path / "run")
+    lost = "heapspy: 3 samples were lost after A: growth is a lower bound\n"
+    peak = "taken when the heap was at its highest so far; that is rather too much than too little"
+    for words, said, warned in [
+            (("run",), "0:01:00 -> 0:20:00 (exit)   mean interval 1 MiB (before: mean interval 512 KiB)", lost),
+            (("run@1", "run@5"), "0:01:00 -> 0:10:00 (loaded)   mean interval 512 KiB", ""),
+            (("run@mark:loaded", "run@9"), "0:10:00 (loaded) -> 0:12:00 (peak)", ""),
+            (("run@9", "run"), f"A: {peak}", lost),
+            (("run@1", "run@peak"), f"B: {peak}", "")]:
+        done = heapspy("diff", *words)
+        assert done.code == 0 and said in done.out, (words, done.out)
+        warnings = [line for line in done.err.splitlines(True) if " have no symbols" not in line]
+        assert "".join(warnings) == warned
+        if warned:
+            assert heapspy("diff", *words, "-q").err == ""
+    done = heapspy("diff", "run@1", "run@3")
+    assert done.code == 3 and done.err == "heapspy: 'run' has no readable snapshot 3 (it has 4, 1..12)\n"
+    for name in (5, 9, 12):
+        (tmp_path / "run" / f"{name:06}.hspy").unlink()
+    done = heapspy("diff", "run")
+    assert done.code == 3 and done.err.startswith("heapspy: 'run' holds one snapshot (at 0:01:00): nothing to compare")
+    done = heapspy("top", "run", "-q")
+    assert done.code == 0 and done.err == "" and " at 0:01:00 " in done.out

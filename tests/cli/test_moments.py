@@ -43,10 +43,14 @@ def with_live(*live, exits=False):
 def test_peak_is_the_snapshot_with_most(heapspy, tmp_path):
     scenario.write_run(tmp_path / "run", with_live(5000, 9000, 7000))
     assert number(heapspy, "run@peak") == 2
-    assert "peak, about" not in heapspy("top", "run@peak").out
+    assert "fullest" not in heapspy("top", "run@peak").out
     scenario.write_run(tmp_path / "missed", lambda s: with_live(5000, 9000, 7000)(s) or
                        setattr(s, "tail", (20000, 90 * 10**9, s.tail[2])))
-    assert "the peak, about 19.5 KiB, was at 0:01:30" in heapspy("top", "missed@peak").out
+    said = "the fullest snapshot; the peak, at 0:01:30, was about 2.2 times as high"
+    assert said in heapspy("top", "missed@peak").out
+    scenario.write_run(tmp_path / "near", lambda s: with_live(5000, 9000, 7000)(s) or
+                       setattr(s, "tail", (11250, 90 * 10**9, s.tail[2])))
+    assert "the peak, at 0:01:30, was about 25 % higher" in heapspy("top", "near@peak").out
 
 
 def test_a_run_ends_before_the_exit_that_freed_it(heapspy, tmp_path):
@@ -60,6 +64,16 @@ def test_a_run_ends_before_the_exit_that_freed_it(heapspy, tmp_path):
     assert said in heapspy("diff", "freed").out
     done = heapspy("diff", "freed@first", "freed@last")
     assert said not in done.out and "(exit)" in done.out.splitlines()[0]
+
+
+def test_a_part_freed_at_exit_is_enough_where_it_is_no_noise(heapspy, tmp_path):
+    """2 sqrt(live * interval) is 32 MiB of 512 MiB, 6.3 %."""
+    mib_512 = 512 << 20
+    scenario.write_run(tmp_path / "noise", with_live(5000, mib_512, mib_512 * 94 // 100, exits=True))
+    assert number(heapspy, "noise") == 3
+    scenario.write_run(tmp_path / "freed", with_live(5000, mib_512, mib_512 * 90 // 100, exits=True))
+    assert number(heapspy, "freed") == 2
+    assert "the last before the exit, by which it had freed 10 % (@last)" in heapspy("diff", "freed").out
 
 
 def test_larger_processes_inside_are_said(heapspy, tmp_path):
@@ -81,6 +95,26 @@ def test_peak_snapshots_come_before_rss(heapspy, tmp_path):
 
     scenario.write_run(tmp_path / "run", mark)
     assert number(heapspy, "run@peak") == 2
+
+
+def test_peak_snapshots_are_not_the_ends_of_a_run(heapspy, tmp_path):
+    """They were chosen for being high: what is compared with one would seem to shrink."""
+    def mark(*peaks):
+        def change(s):
+            s.info["reason"] = 5 if s.info["number"] in peaks else 1
+        return change
+
+    scenario.write_run(tmp_path / "last", mark(3))
+    assert [number(heapspy, f"last{when}") for when in ("", "@first", "@last", "@3")] == [2, 1, 2, 3]
+    assert "  0:01:00 -> 0:10:00" in heapspy("diff", "last").out
+    assert "  0:01:00 -> 0:10:00" in heapspy("diff", "last@first", "last@last").out
+    scenario.write_run(tmp_path / "first", mark(1))
+    assert [number(heapspy, f"first{when}") for when in ("", "@first", "@last", "@1")] == [3, 2, 3, 1]
+    assert "  0:10:00 (loaded) -> 0:20:00" in heapspy("diff", "first").out
+    # Times take the nearest, whatever it is.
+    assert number(heapspy, "last@19m") == 3
+    scenario.write_run(tmp_path / "only", mark(1, 2, 3))
+    assert [number(heapspy, f"only{when}") for when in ("", "@first", "@last")] == [3, 1, 3]
 
 
 def test_a_file_with_an_at_sign_is_a_file(heapspy, tmp_path):

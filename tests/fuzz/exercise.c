@@ -149,6 +149,18 @@ static void run_dump(const struct snapshot *s)
 	profile_self_test(s, &estimate, &difference);
 }
 
+/* What a reader of many snapshots relies on: samples of this file, and no strings. */
+static void check_live(const struct snapshot *s)
+{
+	size_t i;
+
+	assert(!s->n_stacks && !s->n_modules && !snapshot_string(s, s->info.comm)[0]);
+	for (i = 0; i < s->n_samples; i++) {
+		assert(HEAPSPY_SAMPLE_BIRTH_NS(&s->samples[i]) <= s->info.cut_ns);
+		assert(HEAPSPY_SAMPLE_BIRTH_LEVEL(&s->samples[i]) <= s->level);
+	}
+}
+
 enum exercise_result exercise_snapshot(
 	const uint8_t *data, size_t bytes, const uint8_t *base, size_t base_bytes)
 {
@@ -162,6 +174,10 @@ enum exercise_result exercise_snapshot(
 		abort();
 	if (snapshot_decode(data, bytes, "partial", SNAPSHOT_PARTIAL, &s, &f) == 0) {
 		run_dump(s);
+		snapshot_free(s);
+	}
+	if (snapshot_decode_live(data, bytes, "mutant", &s, &f) == 0) {
+		check_live(s);
 		snapshot_free(s);
 	}
 	if (snapshot_decode(data, bytes, "mutant", 0, &s, &f) < 0) {

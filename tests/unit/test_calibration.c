@@ -448,6 +448,70 @@ static void test_survivors_cancel_across_thinning(void)
 	}
 }
 
+/*
+ * The interval is raised between two moments: what was born before counts at the later one, too.
+ * Growth of survivors is 0 exactly, and that of the others has neither bias nor a wrong range.
+ */
+static void test_growth_across_thinning(void)
+{
+	static const int which[] = { 1, 2, 6, 8 };
+	size_t i;
+
+	for (i = 0; i < N_ELEMS(which); i++) {
+		const struct mix *mix = &mixes[which[i]];
+		struct score growths = { 0 };
+		double variance = 0, ratio;
+		int run;
+
+		for (run = 0; run < N_RUNS; run++) {
+			/* From 16 KiB; one doubling in the first run, five in the fifth. */
+			unsigned doublings = 1 + (unsigned)run % 5;
+			uint64_t later = (R512K >> 5) << doublings;
+			struct growth_sides sides = { .born_interval_bytes = later,
+				.died_interval_bytes = later };
+			double ignored = 0, truth;
+			struct aggregate before, after;
+			struct growth growth;
+			size_t n_died, n_before;
+
+			/* 32 intervals are born and 16 die, whatever the interval. */
+			stream_start(&stream, 1100000 + i * N_RUNS + (uint64_t)run, R512K >> 5);
+			truth = -allocate_mix(&stream, mix, 16 * later, &ignored);
+			n_died = stream.n_samples;
+			allocate_mix(&stream, mix, 20 * later, &ignored);
+			n_before = stream.n_samples;
+			/* Half of what is born comes before the interval is raised, half after. */
+			truth += allocate_mix(&stream, mix, 16 * later, &ignored);
+			stream.interval_bytes = later;
+			stream.left =
+				(int64_t)sample_gap_bytes(sample_rng_next(&stream.rng), later);
+			truth += allocate_mix(&stream, mix, 16 * later, &ignored);
+			/* Weights keep the unit of the first interval. */
+			stream.interval_bytes = R512K >> 5;
+
+			after = stream_sum(&stream, n_died, later);
+			sides.born = stream_sum(&stream, n_before, later);
+			stream.n_samples = n_before;
+			before = stream_sum(&stream, 0, later);
+			stream.n_samples = n_died;
+			sides.died = stream_sum(&stream, 0, later);
+			growth = growth_estimate(&sides, INTERVAL_Z95);
+			CHECK(after.bytes - before.bytes == growth.bytes);
+			/* Of different intervals, growth is compared in units of these. */
+			score_add(&growths, (growth.bytes - truth) / (double)later,
+				holds(growth.range, truth));
+			variance += (sides.born.variance + sides.died.variance) / (double)later /
+				    (double)later / N_RUNS;
+		}
+		ratio = variance / score_variance(&growths);
+		printf("# %s, growth across 1 to 5 doublings: bias %+.2f SE, sum v/variance %.3f, "
+		       "cover %.3f\n",
+			mix->name, score_bias(&growths), ratio, score_cover(&growths));
+		CHECK_NEAR(score_bias(&growths), 0, 3);
+		CHECK(score_cover(&growths) >= .93);
+	}
+}
+
 /* Five doublings later: as if sampled at the large interval from the start. */
 static void test_estimates_after_thinning(void)
 {
@@ -495,6 +559,7 @@ int main(void)
 	TAP_RUN(test_size_of_the_growth_test);
 	TAP_RUN(test_discoveries_among_many_sites);
 	TAP_RUN(test_survivors_cancel_across_thinning);
+	TAP_RUN(test_growth_across_thinning);
 	TAP_RUN(test_estimates_after_thinning);
 	return tap_done();
 }

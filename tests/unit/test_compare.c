@@ -235,6 +235,51 @@ static void test_equal_samples_are_counted(void)
 	done(&r);
 }
 
+/*
+ * Few identities, so that most come more than once, in any order: as many are born and died as
+ * counting says, whether samples are met on the walk or in the table.
+ */
+static void test_matching_counts_like_a_multiset(void)
+{
+	enum { N_IDENTITIES = 40 };
+	struct sample_rng rng;
+	int run;
+
+	sample_rng_seed(&rng, 12);
+	for (run = 0; run < 200; run++) {
+		unsigned n[2][N_IDENTITIES] = { { 0 } }, born = 0, died = 0, side, i;
+		unsigned n_kinds = 1 + (unsigned)(sample_rng_next(&rng) % N_IDENTITIES);
+		struct fixture x[2];
+		struct result r;
+
+		for (side = 0; side < 2; side++) {
+			unsigned n_samples = (unsigned)(sample_rng_next(&rng) % 300);
+
+			begin(&x[side], side + 1, 1000 * (side + 1));
+			for (i = 0; i < n_samples; i++) {
+				/* In order, with gaps; in every third run in none. */
+				unsigned kind =
+					run % 3 ? i * n_kinds / n_samples
+						: (unsigned)(sample_rng_next(&rng) % n_kinds);
+
+				if (sample_rng_next(&rng) % 4 == 0)
+					continue;
+				n[side][kind]++;
+				add_samples(
+					&x[side], 0x1000 + 16 * kind, 1, 4096, 10, 1 + kind % 3);
+			}
+		}
+		for (i = 0; i < N_IDENTITIES; i++) {
+			died += n[0][i] > n[1][i] ? n[0][i] - n[1][i] : 0;
+			born += n[1][i] > n[0][i] ? n[1][i] - n[0][i] : 0;
+		}
+		compare(&r, &x[0], &x[1], NULL, true);
+		CHECK(r.c.total.sums.born.samples == born && r.c.total.sums.died.samples == died);
+		check_reconciled(&r);
+		done(&r);
+	}
+}
+
 static void test_survivors_cancel_across_thinning(void)
 {
 	struct fixture a, b;
@@ -306,6 +351,101 @@ static void test_different_processes_are_independent(void)
 	done(&r);
 }
 
+/* All that is live is one side: the reference case of 40 against 20 blocks of 256 bytes. */
+static void test_different_processes_have_the_range_of_two_estimates(void)
+{
+	struct fixture a, b;
+	struct result r;
+	struct growth_sides sides = { .born_interval_bytes = 64 << 10,
+		.died_interval_bytes = 512 << 10 };
+	struct growth growth;
+	struct estimate_sample sample = { .size_bytes = 256 };
+	unsigned i;
+
+	begin(&a, 1, 1000);
+	begin(&b, 1, 1000);
+	add_samples(&a, 0x1000, 20, 256, 10, 1);
+	add_samples(&b, 0x1000, 40, 256, 10, 1);
+	compare(&r, &a, &b, NULL, false);
+	CHECK_NEAR(r.c.total.growth.bytes, 10488320, 20);
+	CHECK_NEAR(r.c.total.growth.range.lo, 2212555, 20);
+	CHECK_NEAR(r.c.total.growth.range.hi, 19103979, 20);
+	CHECK(r.c.n_grew == 1);
+	done(&r);
+
+	/* Each side at its own interval. */
+	begin(&a, 1, 1000);
+	begin(&b, 1, 1000);
+	b.info.interval_bytes = 64 << 10;
+	b.info.variance_unit_log2 = sample_variance_unit_log2(64 << 10);
+	add_samples(&a, 0x1000, 20, 256, 10, 1);
+	add_samples(&b, 0x1000, 400, 256, 10, 1);
+	for (i = 0; i < 420; i++) {
+		sample.birth_interval_bytes = i < 400 ? 64 << 10 : 512 << 10;
+		estimate_add_sample(i < 400 ? &sides.born : &sides.died, &sample, 1,
+			sample_variance_unit_log2(sample.birth_interval_bytes));
+	}
+	growth = growth_estimate(&sides, INTERVAL_Z95);
+	compare(&r, &a, &b, NULL, false);
+	CHECK(r.c.total.growth.bytes == growth.bytes);
+	CHECK(r.c.total.growth.range.lo == growth.range.lo);
+	CHECK(r.c.total.growth.range.hi == growth.range.hi);
+	done(&r);
+}
+
+/* Samples of one process whose interval was doubled before them, between them or after them. */
+static void test_births_at_several_levels(void)
+{
+	unsigned level_a, level_b, birth;
+
+	for (level_a = 0; level_a < 3; level_a++)
+		for (level_b = level_a; level_b < 4; level_b++) {
+			struct fixture x[2];
+			struct result r;
+			double expected = 0;
+			unsigned side, i;
+
+			begin(&x[0], 1, 1000);
+			begin(&x[1], 2, 2000);
+			x[0].info.level = level_a;
+			x[1].info.level = level_b;
+			for (i = 0; i < 2000; i++) {
+				/* The last 500 are born after A, at any level since. */
+				bool is_new = i >= 1500;
+				unsigned first = is_new ? level_a : 0;
+				unsigned last = is_new ? level_b : level_a;
+				uint64_t size = 100 << i % 14;
+				uint32_t u = i * 2654435769u;
+
+				birth = first + i % (last - first + 1);
+				for (side = is_new; side < 2; side++) {
+					unsigned level = side ? level_b : level_a;
+					struct heapspy_sample sample =
+						fixture_sample(0x1000 + 16 * i, size,
+							10 + 1500 * is_new, 1 + is_new, u);
+
+					if (!sample_belongs(u, size, (512ull << 10) << birth,
+						    (512ull << 10) << level))
+						continue;
+					sample.birth_level |=
+						(uint64_t)birth << 56 | (uint64_t)level << 60;
+					fixture_add_sample(&x[side], &sample);
+					if (side && is_new)
+						expected += (double)sample_weight(
+							size, (512ull << 10) << level_b, 16)
+								    .bytes;
+				}
+			}
+			compare(&r, &x[0], &x[1], NULL, true);
+			CHECK(row_of(&r, 0) && compare_is_still(&row_of(&r, 0)->sums));
+			CHECK(row_of(&r, 0)->growth.bytes == 0);
+			CHECK(r.c.total.growth.bytes == expected && expected > 0);
+			CHECK(r.c.total.sums.died.samples == 0);
+			check_reconciled(&r);
+			done(&r);
+		}
+}
+
 static void test_third_moment(void)
 {
 	struct fixture a, b, c;
@@ -324,6 +464,51 @@ static void test_third_moment(void)
 	compare(&r, &a, &b, &c, true);
 	CHECK(r.c.total.sums.born.samples == 8 && r.c.total.sums.died.samples == 0);
 	CHECK(row_of(&r, 0) && !row_of(&r, 1) && !row_of(&r, 2));
+	/* Nothing can have died: the range is that of what was kept. */
+	CHECK(r.c.is_one_sided && r.c.n_grew == 1);
+	CHECK(r.c.total.growth.range.lo ==
+		interval_of_bytes(&r.c.total.sums.born, 512 << 10, INTERVAL_Z95).lo);
+	CHECK(r.c.total.growth.range.lo > 8 * 4096);
+	done(&r);
+
+	begin(&a, 1, 1000);
+	begin(&b, 2, 2000);
+	begin(&c, 3, 3000);
+	add_samples(&b, 0x2000, 1, 64 << 20, 1500, 1);
+	add_samples(&c, 0x2000, 1, 64 << 20, 1500, 1);
+	compare(&r, &a, &b, &c, true);
+	/* A block of 64 MiB cannot be less. */
+	CHECK(r.c.rows[0].growth.range.lo == 64 << 20);
+	CHECK_NEAR(r.c.rows[0].growth.range.hi, 69031959, 1);
+	done(&r);
+}
+
+/* Each stack of the fixture has allocated ten blocks of 4096 bytes. */
+static void test_allocated_between_two_moments(void)
+{
+	static const uint32_t group_of[] = { 0, 1, 2, 3 };
+	struct fixture a, b;
+	struct result r;
+
+	begin(&a, 1, 1000);
+	begin(&b, 2, 2000);
+	fixture_add_stack(&b, 4, 0x401000, 3);
+	fixture_add_stack(&b, 5, 0x409000, 3);
+	r.s[0] = decode(&a);
+	r.s[1] = decode(&b);
+	r.s[2] = NULL;
+	profile_init(&r.p);
+	profile_add(&r.p, r.s[0]);
+	profile_add(&r.p, r.s[1]);
+	CHECK(r.p.n_stacks == 4);
+	compare_init_allocated(&r.c, &r.p, true);
+	compare_group(&r.c, group_of, r.p.n_stacks, 4);
+	/* A second record of the first stack, and one more stack. */
+	CHECK(r.c.n_rows == 2 && r.c.n_grew == 2 && row_of(&r, 0) && row_of(&r, 3));
+	CHECK(row_of(&r, 3)->growth.bytes == 10 * 526339.0);
+	CHECK(row_of(&r, 3)->growth.range.lo > 10 * 4096 && row_of(&r, 3)->sums.born.samples == 10);
+	CHECK(row_of(&r, 0)->sums.before.samples == 10 && row_of(&r, 0)->sums.after.samples == 20);
+	check_reconciled(&r);
 	done(&r);
 }
 
@@ -373,10 +558,14 @@ int main(void)
 	TAP_RUN(test_an_address_used_again_is_another_sample);
 	TAP_RUN(test_late_sample_counts_as_born);
 	TAP_RUN(test_equal_samples_are_counted);
+	TAP_RUN(test_matching_counts_like_a_multiset);
 	TAP_RUN(test_survivors_cancel_across_thinning);
+	TAP_RUN(test_births_at_several_levels);
 	TAP_RUN(test_exact_runs_have_no_range);
 	TAP_RUN(test_different_processes_are_independent);
+	TAP_RUN(test_different_processes_have_the_range_of_two_estimates);
 	TAP_RUN(test_third_moment);
+	TAP_RUN(test_allocated_between_two_moments);
 	TAP_RUN(test_ranking);
 	return tap_done();
 }

@@ -414,7 +414,7 @@ static void test_selection_stays_with_its_site(void)
 	CHECK(view.mode == VIEW_STACKS);
 	screen_init(&screen, later, &view);
 	CHECK(shows(&screen, "1 stack of api+0x1fff"));
-	CHECK(shows(&screen, "19.6 MiB live, 39 samples"));
+	CHECK(shows(&screen, "19.6 MiB (13.9..26.7) live, 39 samples"));
 	CHECK(screen.n_scroll == 4);
 	screen_deinit(&screen);
 	press(&view, later, KEY_ESCAPE, 0);

@@ -66,7 +66,14 @@ static void test_wall_clock(void)
 	CHECK(chosen("00:09", NULL) == 4);
 	CHECK(chosen("00:59", NULL) == 6);
 	CHECK(chosen("00:00:00", NULL) == 1 && !note[0]);
-	CHECK(chosen("23:58", NULL) == 1 && strstr(note, "2023-11-15 00:00:00"));
+	/* The nearest one is told, and where the program had not begun, or is seen no longer. */
+	CHECK(chosen("23:58", NULL) == 1 &&
+		!strcmp(note, "before the start of the program: the first snapshot, at 2023-11-15 "
+			      "00:00:00"));
+	CHECK(chosen("23:59", NULL) == 1 &&
+		!strcmp(note, "nearest snapshot, at 2023-11-15 00:00:00"));
+	CHECK(chosen("01:30", NULL) == 6 &&
+		!strcmp(note, "after the last snapshot: it, at 2023-11-15 00:59:00"));
 	CHECK(chosen("24:00", "no moment") == -1);
 	CHECK(chosen("12:60", "no moment") == -1);
 }

@@ -3,7 +3,10 @@
 #include "tests/unit/tap.h"
 #include "tests/unit/snapshot_fixture.h"
 
+#include <math.h>
+
 #include "analyzer/profile.h"
+#include "sample_math.h"
 
 static struct snapshot *decode(struct fixture *x)
 {
@@ -45,7 +48,7 @@ static void test_equal_stacks_are_one(void)
 	CHECK(p.moments[1].stack_of[0] == p.moments[0].stack_of[0]);
 	CHECK(p.moments[1].stack_of[1] == 2);
 	/* A return address counts as the call before it, inside its module. */
-	CHECK(profile_frames(&p, &p.stacks[0])[0].vaddr == 0xfff);
+	CHECK(profile_frame(&p, &p.stacks[0], 0)->vaddr == 0xfff);
 	CHECK(p.n_threads == 2 && p.moments[1].thread_of[1] == p.moments[0].thread_of[1]);
 	profile_deinit(&p);
 	snapshot_free(a);
@@ -74,6 +77,76 @@ static void test_other_build_is_another_module(void)
 	profile_deinit(&p);
 	snapshot_free(a);
 	snapshot_free(b);
+}
+
+/* Snapshots of one process: equal ids, equal frames as recorded, and yet another place. */
+static void test_an_id_alone_makes_no_equal_stacks(void)
+{
+	static const struct {
+		const char *path;
+		uint64_t bias, pc;
+		uint32_t n_frames;
+		bool equal;
+	} rows[] = { { "/usr/bin/api", 0x400000, 0x401000, 3, true },
+		{ "/usr/bin/api", 0x3f0000, 0x401000, 3, false },
+		{ "/usr/bin/other", 0x400000, 0x401000, 3, false },
+		{ "/usr/bin/api", 0x400000, 0x401010, 3, false },
+		{ "/usr/bin/api", 0x400000, 0x401000, 2, false } };
+	unsigned i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct snapshot *a, *b;
+		struct fixture x;
+		struct profile p;
+
+		fixture_init(&x, 1, 1000);
+		fixture_add_module(&x, 1, "/usr/bin/api", 0x400000);
+		fixture_add_stack(&x, 5, 0x401000, 3);
+		a = decode(&x);
+		fixture_init(&x, 2, 2000);
+		fixture_add_module(&x, 1, rows[i].path, rows[i].bias);
+		fixture_add_stack(&x, 5, rows[i].pc, rows[i].n_frames);
+		b = decode(&x);
+		profile_init(&p);
+		profile_add(&p, a);
+		profile_add(&p, b);
+		CHECK((p.moments[0].stack_of[0] == p.moments[1].stack_of[0]) == rows[i].equal);
+		CHECK(p.n_stacks == (rows[i].equal ? 1 : 2));
+		CHECK(p.stacks[p.moments[1].stack_of[0]].n_frames == rows[i].n_frames);
+		profile_deinit(&p);
+		snapshot_free(a);
+		snapshot_free(b);
+	}
+}
+
+static void test_any_number_of_moments(void)
+{
+	enum { N = 40 };
+	struct snapshot *s[N];
+	struct fixture x;
+	struct profile p;
+	uint32_t i, j;
+
+	profile_init(&p);
+	for (i = 0; i < N; i++) {
+		/* Each has one stack more than the one before, and ids of its own. */
+		fixture_init(&x, i + 1, 1000 * (i + 1));
+		fixture_add_module(&x, 1, "/usr/bin/api", 0x400000 + 0x10000000 * i);
+		for (j = 0; j <= i; j++)
+			fixture_add_stack(
+				&x, 500 * i + j, 0x401000 + 0x10000000 * i + 0x100 * j, 2);
+		s[i] = decode(&x);
+		CHECK(s[i] && profile_add(&p, s[i]) == i);
+	}
+	CHECK(p.n_moments == N && p.n_modules == 1 && p.n_stacks == N);
+	for (i = 0; i < N; i++) {
+		CHECK(p.moments[i].snapshot == s[i]);
+		for (j = 0; j <= i; j++)
+			CHECK(p.moments[i].stack_of[j] == j);
+	}
+	profile_deinit(&p);
+	for (i = 0; i < N; i++)
+		snapshot_free(s[i]);
 }
 
 static void test_self_test(void)
@@ -108,10 +181,96 @@ static void test_self_test(void)
 	snapshot_free(s);
 }
 
+/* Allocates n_bytes by one thread's countdown from 5 stacks; drops so many of 8 samples. */
+static uint64_t allocate(
+	struct snapshot *s, struct sample_rng *rng, uint64_t n_bytes, unsigned dropped)
+{
+	static const uint64_t sizes[] = { 0, 24, 700, 16000, 300000, 3000000 };
+	uint64_t interval = profile_interval_bytes(s, s->info.level), seen = 0;
+	int64_t left = (int64_t)sample_gap_bytes(sample_rng_next(rng), interval);
+
+	while (seen < n_bytes) {
+		uint64_t size = sizes[sample_rng_next(rng) % 6];
+		/* Small blocks come by the thousand, so that each size has its share. */
+		uint64_t n = size < 1000 ? 1 + sample_rng_next(rng) % 2000 : 1;
+
+		for (; n; n--) {
+			struct snapshot_counters *c = &s->stacks[size % 5].allocated;
+			struct sample_weight weight;
+
+			seen += sample_length(size);
+			left -= (int64_t)sample_length(size);
+			if (left >= 0)
+				continue;
+			left = (int64_t)sample_gap_bytes(sample_rng_next(rng), interval);
+			if (sample_rng_next(rng) % 8 < dropped)
+				continue;
+			weight = sample_weight(size, interval, s->info.variance_unit_log2);
+			c->n++;
+			c->S += size;
+			c->B += weight.bytes;
+			c->V += weight.variance;
+			c->C += weight.count_1024;
+		}
+	}
+	return seen;
+}
+
+/* Several threads, and an interval that is raised meanwhile: weights are those of their time. */
+static bool self_test_of_a_run(uint64_t seed, unsigned dropped, double *standard_errors)
+{
+	struct snapshot_stack stacks[5] = { { 0 } };
+	struct snapshot s = { .stacks = stacks, .n_stacks = 5 };
+	double estimate, difference, variance = 0;
+	struct sample_rng rng;
+	bool passed;
+	int i;
+
+	sample_rng_seed(&rng, seed);
+	s.info.interval_bytes = 64 << 10;
+	s.info.variance_unit_log2 = sample_variance_unit_log2(64 << 10);
+	for (i = 0; i < 6; i++) {
+		s.info.level = (uint32_t)(seed % 3 * (unsigned)i / 3);
+		s.info.bytes_seen += allocate(&s, &rng, 16 << 20, dropped);
+	}
+	s.info.bytes_seen_end = s.info.bytes_seen;
+	passed = profile_self_test(&s, &estimate, &difference);
+	for (i = 0; i < 5; i++)
+		variance += ldexp((double)stacks[i].allocated.V, (int)s.info.variance_unit_log2);
+	*standard_errors = difference / sqrt(variance);
+	return passed;
+}
+
+static void test_self_test_holds_in_every_run(void)
+{
+	enum { N_RUNS = 300, N_FAULTY = 60 };
+	double one, worst = 0, squares = 0;
+	int run, failed = 0, found = 0;
+
+	for (run = 0; run < N_RUNS; run++) {
+		failed += !self_test_of_a_run((uint64_t)run, 0, &one);
+		worst = fmax(worst, fabs(one));
+		squares += one * one / N_RUNS;
+	}
+	/* It would be easy to pass always. */
+	for (run = 0; run < N_FAULTY; run++)
+		found += !self_test_of_a_run(1000 + (uint64_t)run, 4, &one);
+	printf("# self test: %d of %d runs fail, the farthest %.2f standard errors off, %.2f in "
+	       "the "
+	       "mean square; with half of the samples lost, %d of %d\n",
+		failed, N_RUNS, worst, sqrt(squares), found, N_FAULTY);
+	CHECK(failed == 0);
+	CHECK_NEAR(sqrt(squares), 1, .15);
+	CHECK(found == N_FAULTY);
+}
+
 int main(void)
 {
 	TAP_RUN(test_equal_stacks_are_one);
 	TAP_RUN(test_other_build_is_another_module);
+	TAP_RUN(test_an_id_alone_makes_no_equal_stacks);
+	TAP_RUN(test_any_number_of_moments);
 	TAP_RUN(test_self_test);
+	TAP_RUN(test_self_test_holds_in_every_run);
 	return tap_done();
 }

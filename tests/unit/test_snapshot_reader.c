@@ -1,5 +1,7 @@
 /* test_snapshot_reader.c - what the reader takes, and what it refuses in which words. */
 #undef NDEBUG
+#include <unistd.h>
+
 #include "tests/unit/tap.h"
 #include "tests/unit/snapshot_fixture.h"
 
@@ -265,6 +267,161 @@ static void test_stacks_out_of_range(void)
 	}
 }
 
+/* A record without frames, with one number in all five counters. */
+static void add_counting_stack(uint32_t id, uint64_t number)
+{
+	struct fixture_bytes *b = &x.bodies[HEAPSPY_SECTION_STACKS];
+	int i;
+
+	fixture_add_varint(b, id);
+	for (i = 0; i < 3; i++)
+		fixture_add_varint(b, 0);
+	for (i = 0; i < 5; i++)
+		fixture_add_varint(b, number);
+	fixture_add_varint(b, 0);
+	fixture_add_varint(b, 0);
+}
+
+/* Around each power of two, at every distance from the end of the section. */
+static void test_numbers_of_every_length(void)
+{
+	struct snapshot *s = NULL;
+	struct fail f = { 0 };
+	uint64_t number;
+	unsigned bit, i;
+
+	fixture_init(&x, 3, 1000);
+	for (bit = 0; bit < 64; bit++)
+		for (i = 0; i < 3; i++)
+			add_counting_stack(3 * bit + i, (UINT64_C(1) << bit) + i - 1);
+	add_counting_stack(192, UINT64_MAX);
+	CHECK(try_decode(0, 0, &s, &f) == 0);
+	CHECK(s && s->n_stacks == 193);
+	for (i = 0; s && i < s->n_stacks; i++) {
+		const struct snapshot_counters *c = &s->stacks[i].allocated;
+
+		number = i < 192 ? (UINT64_C(1) << i / 3) + i % 3 - 1 : UINT64_MAX;
+		CHECK(c->n == number && c->S == number && c->B == number && c->V == number &&
+			c->C == number);
+	}
+	snapshot_free(s);
+}
+
+/* Samples find their stacks, however the ids lie; no id is there twice. */
+static void test_ids_of_stacks(void)
+{
+	static const uint32_t ids[][4] = { { 0, 1, 2, 3 }, { 7, 2, 11, 5 }, { 16, 15, 1, 0 },
+		{ UINT32_MAX, 0, 77, 1u << 31 }, { 100, 200, 300, 400 } };
+	unsigned i, j;
+
+	for (i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+		struct snapshot *s = NULL;
+		struct fail f = { 0 };
+
+		fixture_init(&x, 3, 1000);
+		for (j = 0; j < 4; j++)
+			add_counting_stack(ids[i][j], 10 * j);
+		for (j = 0; j < 4; j++) {
+			struct heapspy_sample sample =
+				fixture_sample(0x1000 + j, 4096, 7, ids[i][3 - j], 5);
+
+			fixture_add_sample(&x, &sample);
+		}
+		CHECK(try_decode(0, 0, &s, &f) == 0);
+		for (j = 0; s && j < 4; j++)
+			CHECK(s->samples[j].stack == 3 - j);
+		snapshot_free(s);
+		for (j = 0; j < 3; j++) {
+			fixture_init(&x, 3, 1000);
+			add_counting_stack(ids[i][j], 1);
+			add_counting_stack(ids[i][3], 1);
+			add_counting_stack(ids[i][j], 1);
+			CHECK(refused("two stacks have id"));
+		}
+	}
+}
+
+/* The same from memory and from a file, which is removed. */
+static int try_live(
+	const struct fixture_bytes *file, bool on_disk, struct snapshot **sp, struct fail *f)
+{
+	char path[] = "/tmp/heapspy-test-reader-XXXXXX";
+	int fd, rc;
+
+	if (!on_disk)
+		return snapshot_decode_live(file->data, file->bytes, "file", sp, f);
+	fd = mkstemp(path);
+	if (fd < 0 || write(fd, file->data, file->bytes) != (ssize_t)file->bytes)
+		printf("Bail out! cannot write %s\n", path);
+	close(fd);
+	rc = snapshot_read_live(path, sp, f);
+	unlink(path);
+	return rc;
+}
+
+/* Of a snapshot among many INFO and LIVE are read, and nothing else can be wrong with it. */
+static void test_live_alone(void)
+{
+	const uint32_t others = 1u << HEAPSPY_SECTION_STACKS | 1u << HEAPSPY_SECTION_MODULES |
+				1u << HEAPSPY_SECTION_STRINGS | 1u << HEAPSPY_SECTION_THREADS |
+				1u << HEAPSPY_SECTION_TICKS;
+	struct heapspy_sample unknown = fixture_sample(0x2000, 64, 9, 4000000000, 6),
+			      late = unknown;
+	struct fixture_bytes whole, alone, damaged, missing, too_late;
+	struct fail f = { 0 };
+	struct snapshot *s;
+	bool on_disk;
+	size_t i;
+
+	begin();
+	fixture_add_sample(&x, &unknown);
+	whole = fixture_build(&x, 0);
+	alone = fixture_build(&x, others);
+	missing = fixture_build(&x, 1u << HEAPSPY_SECTION_LIVE);
+	late.birth_level = 1001;
+	fixture_add_sample(&x, &late);
+	too_late = fixture_build(&x, 0);
+	fixture_deinit(&x);
+	damaged.data = malloc(whole.bytes);
+	damaged.bytes = whole.bytes;
+	memcpy(damaged.data, whole.data, whole.bytes);
+	/* The file ends with the samples. */
+	damaged.data[damaged.bytes - 1] ^= 1;
+	for (on_disk = false;; on_disk = true) {
+		const struct fixture_bytes *good[] = { &whole, &alone };
+
+		for (i = 0; i < 2; i++) {
+			s = NULL;
+			CHECK(try_live(good[i], on_disk, &s, &f) == 0);
+			if (!s)
+				continue;
+			CHECK(s->info.number == 3 && s->n_samples == 2);
+			CHECK(s->samples[0].stack == 77 && s->samples[1].stack == 4000000000);
+			CHECK(!s->n_stacks && !s->n_modules && !s->n_threads && !s->strings);
+			CHECK(!strcmp(snapshot_string(s, s->info.comm), ""));
+			CHECK(SNAPSHOT_HAS(s, HEAPSPY_SECTION_LIVE));
+			CHECK(!SNAPSHOT_HAS(s, HEAPSPY_SECTION_STACKS));
+			snapshot_free(s);
+		}
+		CHECK(try_live(&damaged, on_disk, &s, &f) < 0 &&
+			strstr(f.text, "checksum of its LIVE section"));
+		CHECK(try_live(&missing, on_disk, &s, &f) < 0 &&
+			strstr(f.text, "it has no LIVE section"));
+		CHECK(try_live(&too_late, on_disk, &s, &f) < 0 &&
+			strstr(f.text, "sample 2 is out of range"));
+		whole.bytes -= 8;
+		CHECK(try_live(&whole, on_disk, &s, &f) < 0 && strstr(f.text, "is cut short at"));
+		whole.bytes += 8;
+		if (on_disk)
+			break;
+	}
+	free(whole.data);
+	free(alone.data);
+	free(damaged.data);
+	free(missing.data);
+	free(too_late.data);
+}
+
 static void test_missing_sections(void)
 {
 	uint32_t kind;
@@ -342,6 +499,9 @@ int main(void)
 	TAP_RUN(test_trailing_bytes);
 	TAP_RUN(test_references);
 	TAP_RUN(test_stacks_out_of_range);
+	TAP_RUN(test_numbers_of_every_length);
+	TAP_RUN(test_ids_of_stacks);
+	TAP_RUN(test_live_alone);
 	TAP_RUN(test_missing_sections);
 	TAP_RUN(test_partial_takes_what_is_whole);
 	TAP_RUN(test_later_writers);
