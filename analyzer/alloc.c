@@ -21,6 +21,16 @@ void *alloc_array(size_t n, size_t size)
 	return p;
 }
 
+void *alloc_aligned(size_t size)
+{
+	size_t bytes = (size + ALLOC_ALIGNMENT - 1) / ALLOC_ALIGNMENT * ALLOC_ALIGNMENT;
+	void *p = aligned_alloc(ALLOC_ALIGNMENT, bytes);
+
+	if (!p)
+		out_of_memory(1, size);
+	return memset(p, 0, bytes);
+}
+
 void *alloc_resize(void *array, size_t n, size_t size)
 {
 	void *p = reallocarray(array, n ? n : 1, size);

@@ -10,6 +10,11 @@
 /* n items of size bytes each, zeroed; n may be 0. A product that overflows ends the program. */
 void *alloc_array(size_t n, size_t size);
 
+/* For what holds a struct state_header: zeroed, at a multiple of ALLOC_ALIGNMENT; for free(). */
+void *alloc_aligned(size_t size);
+
+#define ALLOC_ALIGNMENT 64
+
 /* Resizes an array from alloc_array() or NULL to n items; new items are not zeroed. */
 void *alloc_resize(void *array, size_t n, size_t size);
 

@@ -1,6 +1,7 @@
 /* input.c - owns opening of moments for commands and the warnings that go with a snapshot. */
 #include "analyzer/input.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,20 +122,26 @@ bool input_is_lower_bound(const struct snapshot *s, uint64_t *n_lostp)
 /* Samples of live blocks do not tell on which side of the truth a sum of all allocations is. */
 static void warn_self_test(const struct snapshot *s)
 {
-	struct strbuf text = { 0 };
+	struct strbuf stand_for = { 0 }, exact = { 0 };
 	double estimate, difference;
 
 	if (!SNAPSHOT_HAS(s, HEAPSPY_SECTION_STACKS) ||
 		(s->info.flags & (HEAPSPY_INFO_BYTES_LOWER | HEAPSPY_INFO_NOT_INTERPOSED)) ||
 		profile_self_test(s, &estimate, &difference))
 		return;
-	strbuf_addf(&text, "'%s' fails its self test: the samples stand for ", s->path);
-	units_add_bytes(&text, estimate);
-	strbuf_add_text(&text, ", the exact count is ");
-	units_add_bytes(&text, (double)s->info.bytes_seen);
-	strbuf_add_text(&text, "; do not trust its ranges");
-	fail_warn("%s", text.data);
-	strbuf_deinit(&text);
+	units_add_bytes(&stand_for, estimate);
+	units_add_bytes(&exact, (double)s->info.bytes_seen);
+	if (!strcmp(stand_for.data, exact.data)) {
+		strbuf_clear(&stand_for);
+		strbuf_clear(&exact);
+		strbuf_addf(&stand_for, "%.0f B", estimate);
+		strbuf_addf(&exact, "%" PRIu64 " B", s->info.bytes_seen);
+	}
+	fail_warn("'%s' fails its self test: the samples stand for %s, the exact count is %s; do "
+		  "not trust its ranges",
+		s->path, stand_for.data, exact.data);
+	strbuf_deinit(&stand_for);
+	strbuf_deinit(&exact);
 }
 
 /* The process that was started first is often only the shell of the one that matters. */

@@ -98,9 +98,9 @@ struct estimate_sample profile_sample(
 
 /*
  * The self test of a snapshot: |sum of B over all stacks - bytes_seen| within
- * four standard errors and 8 R (docs/sampling.md), nearly equal in an exact run. *estimatep and
- * *differencep (bytes, signed, 0 inside [bytes_seen, bytes_seen_end]) may be printed with a
- * failure.
+ * four standard errors and 8 R (docs/sampling.md), nearly equal in an exact run. Where samples
+ * were lost, only above. *estimatep and *differencep (bytes, signed, 0 inside [bytes_seen,
+ * bytes_seen_end]) may be printed with a failure.
  */
 bool profile_self_test(const struct snapshot *s, double *estimatep, double *differencep);
 

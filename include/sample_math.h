@@ -35,7 +35,9 @@
  * Sums of b and c over samples are unbiased for the true sums over blocks, whatever the mix of
  * sizes, and the sum of v is unbiased for the variance of the sum of b. The weights are rounded
  * here, once per sample, so that sums of them are exact, free of order, and cancel to zero. The
- * variance of c needs no field of its own: it is c (c - 1).
+ * variance of c needs no field of its own: it is c (c - 1). Of b, v/R bytes are as uncertain as a
+ * Poisson count of steps of R is, and the rest is as good as certain: R and s/2 for s << R, 0 and s
+ * for s >> R.
  *
  * EXAMPLES, R = 524288 (512 KiB):
  *	16 bytes: p = 0.0000305, b = 524296, c = 32768.5. One sample of a 16-byte block stands for
@@ -79,6 +81,7 @@ struct sample_weight {
 	uint64_t bytes;      /* b, bytes; 0 for s = 0 */
 	uint64_t count_1024; /* c, blocks, in units of 1/1024 */
 	uint64_t variance;   /* v, in units of 2^variance_unit_log2 B^2; stops at UINT64_MAX */
+	uint64_t chance;     /* v/R, the bytes of b that were left to chance; never above b */
 };
 
 /* ---- implementation: constants ---- */
@@ -319,7 +322,7 @@ static inline unsigned sample_variance_unit_log2(uint64_t initial_interval_bytes
 static inline struct sample_weight sample_weight(
 	uint64_t size, uint64_t interval_bytes, unsigned variance_unit_log2)
 {
-	struct sample_weight weight = { 0, SAMPLE_COUNT_UNIT, 0 };
+	struct sample_weight weight = { 0, SAMPLE_COUNT_UNIT, 0, 0 };
 	struct sample_shape shape;
 	uint64_t length = sample_length(size);
 	uint64_t r = sample_interval_clamp(interval_bytes);
@@ -340,6 +343,11 @@ static inline struct sample_weight sample_weight(
 	if (size == 0)
 		return weight;
 	weight.bytes = (uint64_t)((b_q57 + (UINT64_C(1) << 56)) >> 57);
+
+	/* v/R = R g, which is below R f = b, rounded down. */
+	if (shape.g_shift < 64)
+		weight.chance =
+			(uint64_t)((sample_u128)r * shape.g_mantissa >> 50) >> shape.g_shift;
 
 	/* v = R^2 g, with R^2 scaled to 2^62..2^64. */
 	normalize = (unsigned)__builtin_clzll(r);

@@ -22,7 +22,7 @@
 #include "heapspy/snapshot.h"
 
 #define STATE_MAGIC      0x6574617473797073ull
-#define STATE_VERSION    5
+#define STATE_VERSION    6
 #define STATE_ALIGN      16 /* of every record: an id is offset / STATE_ALIGN */
 #define STATE_CHUNKS_MAX 96
 #define STATE_PATH_BYTES 512
@@ -63,6 +63,25 @@ struct state_lease {
 #define STATE_LEASE_NS     5000000000ull
 #define STATE_HEARTBEAT_NS 1000000000ull
 
+/*
+ * The live bytes in two sums that know of each other's samples by chance alone, and what is kept
+ * of the times when one of them, or both together, were at their most: site_stats.h. Each of these
+ * changes as a whole (hs_cas_pair()). Sums are signed: a sample may leave before it has joined.
+ */
+struct state_halves {
+	__attribute__((aligned(16))) uint64_t bytes[2];
+};
+
+struct state_half_peak {
+	__attribute__((aligned(16))) uint64_t bytes; /* the most that this half was, */
+	uint64_t other_bytes;                        /* and what the other was then */
+};
+
+struct state_peak {
+	__attribute__((aligned(16))) uint64_t bytes;
+	uint64_t ns; /* CLOCK_MONOTONIC */
+};
+
 struct state_header {
 	/* Written once, before the state can be found by anybody. */
 	uint64_t magic;
@@ -76,6 +95,7 @@ struct state_header {
 	uint64_t start_ns;
 	uint64_t interval_bytes;
 	uint64_t max_bytes;
+	uint64_t cpu_max_ppm; /* CPU budget, in millionths of a core; 0 none */
 	uint8_t boot_id[16];
 	char comm[STATE_NAME_BYTES];
 	char host[64];
@@ -91,10 +111,10 @@ struct state_header {
 	char tmpdir[STATE_PATH_BYTES / 2];
 
 	/* Any thread of the process, atomically. First what is read at each sample. */
-	uint32_t flags; /* HEAPSPY_INFO_*, what holds for the whole process */
-	uint32_t level; /* R = interval_bytes << level; only rises */
-	uint32_t thinning_lock;
-	uint32_t grow_lock; /* try-lock: who appends a table; see state_map_grow() */
+	uint32_t flags;        /* HEAPSPY_INFO_*, what holds for the whole process */
+	uint32_t level;        /* R = interval_bytes << level; only rises */
+	uint32_t walked_level; /* each sample has been brought to it, or to a later one */
+	uint32_t grow_lock;    /* try-lock: who appends a table; see state_map_grow() */
 	uint64_t committed_bytes;
 	uint64_t used_bytes;
 	uint32_t n_chunks; /* handed out; a chunk is there once its kind is */
@@ -102,25 +122,42 @@ struct state_header {
 	uint32_t n_modules;
 	uint32_t n_thread_slots;
 	uint64_t thread_free; /* version << 32 | slot + 1: stack of free slots */
+	uint64_t cpu_due_ns;  /* CLOCK_MONOTONIC of the next look at the budget; claimed by CAS */
+
+	uint64_t tick_second; /* last second that has its tick; claimed by CAS */
 
 	/* Written at each sample: a cache line that threads pass on, with nothing else in it. */
 	__attribute__((aligned(64))) uint64_t bytes_seen;
 	uint64_t samples;
 	uint64_t deaths;
 	uint64_t live_samples;
-	uint64_t live_bytes; /* sum of the weights of the live samples */
-	uint64_t peak_live_bytes;
-	uint64_t peak_ns;     /* when that was, CLOCK_MONOTONIC */
-	uint64_t tick_second; /* last second that has its tick; claimed by CAS */
+	struct state_halves half; /* what the live samples stand for */
 
-	uint64_t n_stacks;
-	uint64_t self_ns;
+	/* Read at each birth, and written when there is more than ever before: the next line. */
+	__attribute__((
+		aligned(64))) struct state_half_peak half_peak[2]; /* of the level in force */
+	struct state_peak peak_live; /* of both halves together, at all levels */
+	uint64_t older_peak_bytes;   /* the largest peak by halves of the levels before, */
+	uint32_t older_peak_level;   /* and its level: thinning.c */
+	uint32_t reserved_peak;
+
+	__attribute__((aligned(64))) uint64_t n_stacks;
+	/* What we cost: self_time.h, and the budget's window, cpu_budget.c. */
+	uint64_t self_ns;      /* own CPU time, all of it */
+	uint64_t sampling_ns;  /* of it births and deaths of samples, estimated */
+	uint64_t timed_events; /* births and deaths that were timed */
+	uint64_t event_ns_x16; /* moving average of their times */
+	uint64_t cpu_window_ns, cpu_window_sampling_ns, cpu_window_events; /* at its beginning */
+	uint64_t level_ns[HEAPSPY_LEVEL_MAX + 1]; /* as in struct heapspy_info */
+	uint32_t levels_by_cpu;                   /* bit i: level i was the budget's doing */
+	uint32_t reserved_levels;
 	uint64_t losses[HEAPSPY_N_LOSSES];
 
 	/* The writer of snapshots. */
-	uint32_t writer_lock; /* try-lock */
-	uint32_t next_number; /* of the next snapshot file; holder of writer_lock */
-	uint64_t due_ns;      /* CLOCK_MONOTONIC of the next one on time; 0 none */
+	uint32_t writer_lock;    /* try-lock */
+	uint32_t next_number;    /* of the next snapshot file; holder of writer_lock */
+	uint64_t due_ns;         /* CLOCK_MONOTONIC of the next one on time; 0 none */
+	uint64_t pictured_bytes; /* the most live bytes at one of the process's own snapshots */
 	struct state_lease lease;
 	uint64_t exit_ns;   /* CLOCK_MONOTONIC of its end, since which all stands still; 0 */
 	uint32_t wrote_end; /* the process has written its last snapshot itself */

@@ -49,8 +49,11 @@ HS_EXPORT int heapspy_stop_v1(void)
 	struct state_header *state = process_state();
 
 	/* What this thread has consumed so far counts; what comes now does not. */
-	if (state && hs_thread.generation == process_generation)
+	if (state && hs_thread.generation == process_generation) {
 		thread_state_settle(state, 0);
+		/* With no gap under way: the end of this one would make a sample of any block. */
+		hs_thread.flags |= THREAD_IDLE;
+	}
 	return set_stopped(1);
 }
 

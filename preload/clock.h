@@ -11,7 +11,10 @@
 /* Looks libc's function up; before that each look is a system call. At load. */
 void clock_init(void);
 
-/* Nanoseconds of CLOCK_MONOTONIC or CLOCK_REALTIME. Signal-safe; 20 ns by the vdso. */
+/*
+ * Nanoseconds of CLOCK_MONOTONIC or CLOCK_REALTIME, signal-safe; 20 ns by the vdso. Of a CPU
+ * clock too, by a system call.
+ */
 uint64_t clock_ns(clockid_t clock);
 
 #endif

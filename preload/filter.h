@@ -108,4 +108,22 @@ static inline void filter_remove(struct state_header *state, const void *address
 	} while (!hs_cas_acq_rel(wordp, &word, left));
 }
 
+/*
+ * For an address whose bit is set, and that no live sample has: clears the bit unless another
+ * sample shares it. Where bits were left behind, by a process that sampled every block at first.
+ * shared: as above. Signal-safe.
+ */
+static inline void filter_clear_left_behind(struct state_header *state, const void *address,
+	bool (*shared)(struct state_header *state, uint32_t index))
+{
+	uint32_t index = filter_index(address);
+	uint64_t *wordp = &filter_words[index / 32], bit = 1ull << (index & 31);
+	uint64_t word = hs_load_acquire(wordp);
+
+	hs_fence_seq_cst();
+	/* A sample that was added since has changed the version. */
+	if (word & bit && !shared(state, index))
+		hs_cas_acq_rel(wordp, &word, word & ~bit);
+}
+
 #endif

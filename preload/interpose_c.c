@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
-#include <string.h>
 #include "preload/compiler.h"
 #include "preload/filter.h"
 #include "preload/real_alloc.h"
@@ -38,19 +37,10 @@ HS_EXPORT void *malloc(size_t size)
 	return real_alloc.malloc(size);
 }
 
-/* True when the block is nobody's to free: it came from the arena of the first moments. */
-static HS_COLD bool freed_sampled(void *block)
-{
-	if (real_alloc_is_boot_block(block))
-		return true;
-	recorder_freed(block);
-	return false;
-}
-
 static HS_COLD void free_sampled(void *block)
 {
-	if (!freed_sampled(block))
-		real_alloc.free(block);
+	recorder_freed(block);
+	real_alloc.free(block);
 }
 
 HS_EXPORT void free(void *block)
@@ -68,8 +58,8 @@ HS_EXPORT void cfree(void *block)
 
 static HS_COLD void free_sized_sampled(void *block, size_t size)
 {
-	if (!freed_sampled(block))
-		real_alloc.free_sized(block, size);
+	recorder_freed(block);
+	real_alloc.free_sized(block, size);
 }
 
 HS_EXPORT void free_sized(void *block, size_t size)
@@ -82,8 +72,8 @@ HS_EXPORT void free_sized(void *block, size_t size)
 
 static HS_COLD void free_aligned_sized_sampled(void *block, size_t align, size_t size)
 {
-	if (!freed_sampled(block))
-		real_alloc.free_aligned_sized(block, align, size);
+	recorder_freed(block);
+	real_alloc.free_aligned_sized(block, align, size);
 }
 
 HS_EXPORT void free_aligned_sized(void *block, size_t align, size_t size)
@@ -114,16 +104,6 @@ HS_EXPORT void *calloc(size_t n, size_t size)
 	return real_alloc.calloc(n, size);
 }
 
-static void *boot_resize(void *old, size_t size)
-{
-	void *block = real_alloc.malloc(size);
-	size_t had = real_alloc_boot_size(old);
-
-	if (block)
-		memcpy(block, old, had < size ? had : size);
-	return block;
-}
-
 static HS_COLD void *realloc_slow(void *old, size_t size, bool sampled)
 {
 	struct recorder_ticket ticket;
@@ -131,8 +111,6 @@ static HS_COLD void *realloc_slow(void *old, size_t size, bool sampled)
 
 	if (sampled)
 		thread_state_put_back(size);
-	if (real_alloc_is_boot_block(old))
-		return boot_resize(old, size);
 	recorder_detach(old, &ticket);
 	block = real_alloc.realloc(old, size);
 	/* NULL for 0 bytes is a free; NULL for more is a failure, and the old block lives. */

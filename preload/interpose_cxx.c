@@ -298,8 +298,6 @@ static inline __attribute__((always_inline)) void *new_form(
 
 static HS_COLD void delete_sampled(enum form form, void *block, uintptr_t a, uintptr_t b)
 {
-	if (real_alloc_is_boot_block(block))
-		return;
 	recorder_freed(block);
 	if (way == DIRECT)
 		real_alloc.free(block);
@@ -312,6 +310,8 @@ static __attribute__((noinline)) void delete_otherwise(
 {
 	enum way w = the_way();
 
+	if (HS_UNLIKELY(real_alloc_is_boot_block(block)))
+		return;
 	if (w != PLAIN && (w != COUNTED || allocators[form]) && filter_test(block))
 		delete_sampled(form, block, a, b);
 	else if (w == DIRECT)

@@ -68,7 +68,7 @@ static void *rallocx_door(void *old, size_t size, int flags)
 {
 	bool sampled = thread_state_countdown(size);
 
-	if (HS_UNLIKELY(sampled | filter_test(old)))
+	if (HS_UNLIKELY(sampled || filter_test(old) || real_alloc_is_boot_block(old)))
 		return rallocx_slow(old, size, flags, sampled);
 	return next.rallocx(old, size, flags);
 }
@@ -122,7 +122,7 @@ static HS_COLD void dallocx_sampled(void *block, int flags)
 
 static void dallocx_door(void *block, int flags)
 {
-	if (HS_UNLIKELY(filter_test(block)))
+	if (HS_UNLIKELY(filter_test(block) || real_alloc_is_boot_block(block)))
 		dallocx_sampled(block, flags);
 	else
 		next.dallocx(block, flags);
@@ -136,7 +136,7 @@ static HS_COLD void sdallocx_sampled(void *block, size_t size, int flags)
 
 static void sdallocx_door(void *block, size_t size, int flags)
 {
-	if (HS_UNLIKELY(filter_test(block)))
+	if (HS_UNLIKELY(filter_test(block) || real_alloc_is_boot_block(block)))
 		sdallocx_sampled(block, size, flags);
 	else
 		next.sdallocx(block, size, flags);

@@ -82,6 +82,12 @@ static enum unwind_mode unwind_mode(void)
 	return modes[process_settings.unwind];
 }
 
+/* One that is being made, or made; a forked child may still be at work in its parent's. */
+static bool is_ours(const struct state_header *state)
+{
+	return !hs_load_relaxed(&state->magic) || process_state() == state;
+}
+
 /* Everything that is done once an image, but for the state. */
 static HS_COLD bool begin(void)
 {
@@ -105,6 +111,7 @@ static HS_COLD bool begin(void)
 		log_verbose("passing through: %s", why);
 		return false;
 	}
+	state_map_set_owner(is_ours);
 	thread_state_init();
 	unwind_init(unwind_mode());
 	if (!unwind_cfi_available())

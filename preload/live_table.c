@@ -11,6 +11,9 @@
 /* Buckets a probe looks at, at most: 16 * 8 slots. */
 #define PROBE_MAX 16
 
+/* Buckets thinned in one go. */
+#define THIN_BUCKETS 64
+
 /* Segments appended for one insert, at most: each finds new ones half as full. */
 #define GROWTHS_MAX 4
 
@@ -167,10 +170,12 @@ HS_SAMPLED bool live_table_remove(
 		if (!remove_from(s, address, valuep, &found))
 			continue;
 		/* With every block sampled the bits would only flicker. */
-		if (state->interval_bytes > 1)
+		if (state_interval_bytes(state) > 1)
 			filter_remove(state, (void *)address, live_table_has_index);
 		return true;
 	}
+	if (HS_UNLIKELY(state->interval_bytes == 1) && !found && state_interval_bytes(state) > 1)
+		filter_clear_left_behind(state, (void *)address, live_table_has_index);
 	return false;
 }
 
@@ -212,33 +217,70 @@ static void thin_slot(struct state_header *state, struct state_live_segment *s, 
 	if (!key || key != address || !hs_cas_acq_rel(keyp, &key, busy))
 		return;
 	stays = visit(state, value);
-	if (stays && hs_cas_acq_rel(keyp, &busy, address))
-		return;
-	/* Either it does not stay, or it was freed under us: busy | DEAD. */
-	if (stays)
-		died(state, value);
-	hs_store_release(keyp, 0);
+	if (hs_cas_acq_rel(keyp, &busy, stays ? address : 0)) {
+		if (stays)
+			return;
+	} else {
+		/* Freed under us; or this is a child forked by a handler, and the slot its
+		 * parent's. */
+		if (busy != (address | STATE_KEY_BUSY | STATE_KEY_DEAD))
+			return;
+		if (stays)
+			died(state, value);
+		hs_store_release(keyp, 0);
+	}
 	hs_sub_relaxed(&s->count, 1);
 	filter_remove(state, (void *)address, live_table_has_index);
 }
 
-void live_table_thin(struct state_header *state,
+struct live_position live_table_begin(const struct state_header *state)
+{
+	return (struct live_position){ state_n_chunks(state), 0 };
+}
+
+bool live_table_thin(struct state_header *state, struct live_position *at,
 	bool (*visit)(struct state_header *state, struct state_live_value *value),
 	void (*died)(struct state_header *state, const struct state_live_value *value))
 {
+	uint32_t c = at->chunk;
+	struct state_live_segment *s = state_chunk_before(state, STATE_CHUNK_LIVE, &c);
+	uint64_t end;
+	unsigned i;
+
+	if (!s)
+		return false;
+	end = at->bucket + THIN_BUCKETS < s->n_buckets ? at->bucket + THIN_BUCKETS : s->n_buckets;
+	for (; at->bucket < end; at->bucket++) {
+		struct state_live_bucket *bucket = &buckets_of(s)[at->bucket];
+
+		for (i = 0; i < STATE_BUCKET_SLOTS; i++)
+			thin_slot(state, s, &bucket->key[i], &bucket->value[i], visit, died);
+	}
+	if (end == s->n_buckets)
+		*at = (struct live_position){ c, 0 };
+	return true;
+}
+
+void live_table_survey(struct state_header *state, uint64_t n_buckets,
+	void (*look)(void *context, uint64_t size), void *context)
+{
 	uint32_t c = state_n_chunks(state);
 	struct state_live_segment *s;
+	uint64_t total = 0, b;
+	unsigned i;
 
-	while ((s = state_chunk_before(state, STATE_CHUNK_LIVE, &c))) {
-		uint64_t b;
-		unsigned i;
+	while ((s = state_chunk_before(state, STATE_CHUNK_LIVE, &c)))
+		total += s->n_buckets;
+	c = state_n_chunks(state);
+	while ((s = state_chunk_before(state, STATE_CHUNK_LIVE, &c)))
+		for (b = 0; b < s->n_buckets; b += total / n_buckets + 1)
+			for (i = 0; i < STATE_BUCKET_SLOTS; i++) {
+				struct state_live_bucket *bucket = &buckets_of(s)[b];
+				uint64_t key = hs_load_acquire(&bucket->key[i]);
 
-		for (b = 0; b < s->n_buckets; b++) {
-			struct state_live_bucket *bucket = &buckets_of(s)[b];
-
-			for (i = 0; i < STATE_BUCKET_SLOTS; i++)
-				thin_slot(
-					state, s, &bucket->key[i], &bucket->value[i], visit, died);
-		}
-	}
+				/* Whose slot changes hands: one sample's size or the other's. */
+				if (key && key == STATE_KEY_ADDRESS(key))
+					look(context,
+						bucket->value[i].size_thread & 0xffffffffffffull);
+			}
 }

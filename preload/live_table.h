@@ -39,14 +39,26 @@ bool live_table_remove(
 /* Whether some live sample has this filter index. Signal-safe. */
 bool live_table_has_index(struct state_header *state, uint32_t filter_index);
 
+/* Where a walk over the live samples stands. */
+struct live_position {
+	uint32_t chunk; /* index of the segment's chunk, + 1 */
+	uint64_t bucket;
+};
+
+struct live_position live_table_begin(const struct state_header *state);
+
 /*
- * Calls visit for each live sample, which may change *value and says whether
- * the sample stays. A sample freed meanwhile goes to died. One walker at a time
- * (state->thinning_lock).
+ * Goes on with a walk by some hundred slots; false: it was at its end. Calls visit for
+ * each live sample, which may change *value and says whether the sample stays. A sample
+ * that stays, but was freed meanwhile, goes to died.
  */
-void live_table_thin(struct state_header *state,
+bool live_table_thin(struct state_header *state, struct live_position *at,
 	bool (*visit)(struct state_header *state, struct state_live_value *value),
 	void (*died)(struct state_header *state, const struct state_live_value *value));
+
+/* Shows the sizes of the samples in about n_buckets buckets, spread over all of the table. */
+void live_table_survey(struct state_header *state, uint64_t n_buckets,
+	void (*look)(void *context, uint64_t size), void *context);
 
 /* A new segment: bytes for n_buckets, and its first filling (a chunk's init). */
 uint64_t live_table_segment_bytes(uint64_t n_buckets);

@@ -10,6 +10,7 @@
 #include <sys/utsname.h>
 #include <time.h>
 #include "preload/clock.h"
+#include "preload/cpu_budget.h"
 #include "preload/live_table.h"
 #include "preload/log.h"
 #include "preload/process_state.h"
@@ -245,6 +246,9 @@ static bool proc_knows_us(uint32_t pid)
 	       !memcmp(mine, link, (size_t)n);
 }
 
+/* An ancestor of this forked process had no state file: process_state_is_descendant() misses it. */
+static bool ancestor_was_private;
+
 /* Where snapshots go and who writes them: for the process itself, and for others. */
 static void fill_in_writer(
 	struct state_header *state, const struct settings *settings, bool is_leased)
@@ -260,7 +264,10 @@ static void fill_in_writer(
 	state->dir_is_parents =
 		settings->dir[0] &&
 		(state->flags & HEAPSPY_INFO_FORK_CHILD || !settings->dir_has_pid) &&
-		process_state_is_descendant(settings);
+		(ancestor_was_private || process_state_is_descendant(settings));
+	/* From here on this is the ancestor. */
+	if (state->flags & HEAPSPY_INFO_STATE_PRIVATE)
+		ancestor_was_private = true;
 	if (is_leased) {
 		state->lease.pid = settings->lease_pid;
 		state->lease.is_beyond = !proc_knows_us(state->pid);
@@ -309,6 +316,7 @@ struct state_header *process_state_create(
 	state->start_id = (state->start_wall_ns ^ (uint64_t)pid << 40) * 0x9E3779B97F4A7C15ull;
 	state->interval_bytes = settings->sample_bytes;
 	state->variance_unit_log2 = sample_variance_unit_log2(settings->sample_bytes);
+	cpu_budget_begin(state, settings->cpu_max_ppm);
 	memcpy(state->boot_id, facts->boot_id, sizeof(state->boot_id));
 	memcpy(state->comm, facts->comm, sizeof(state->comm));
 	memcpy(state->host, facts->host, sizeof(state->host));

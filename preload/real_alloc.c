@@ -2,12 +2,19 @@
  * real_alloc.c - owns finding the allocator behind us. Everything that libc's
  * malloc entry points need is here and in interpose_*.c, nowhere else.
  *
- * dlsym() may itself allocate (error text of a missing symbol; on old glibc
- * each call): such requests, met by the thread that is resolving, come out of a
- * static arena that is never given back. The text is dropped by the next look-up,
- * never by dlerror(): that translates it, under a lock that the caller of malloc
- * may hold, as bindtextdomain() does. __libc_malloc is no substitute for the
+ * dlsym() may itself allocate (what holds the error of a missing symbol; on old
+ * glibc each call; a dlsym() of the program's). Such requests, met by the thread
+ * that is resolving, come out of a static arena that is never given back, until
+ * malloc is found: the four functions that every allocator has are looked up
+ * first, and serve the other look-ups. __libc_malloc is no substitute for the
  * next malloc: behind jemalloc or tcmalloc it is another heap.
+ *
+ * A block of the arena may be freed at any time, by a forked child too, and no
+ * allocator may see it: where one was given out, free and its like look at the
+ * address for good. Else the doors jump straight to the allocator's.
+ *
+ * An error text is dropped by the next look-up, never by dlerror(): that translates
+ * it, under a lock that the caller of malloc may hold, as bindtextdomain() does.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -17,10 +24,10 @@
 #include <string.h>
 #include "preload/atomics.h"
 #include "preload/compiler.h"
-#include "preload/filter.h"
 #include "preload/log.h"
 #include "preload/real_alloc.h"
 #include "preload/rawsys.h"
+#include "preload/thread_state.h"
 
 #define BOOT_BYTES (64u << 10)
 #define BOOT_ALIGN 16
@@ -59,7 +66,6 @@ static void *boot_alloc(size_t bytes, size_t align)
 		}
 	} while (!hs_cas_relaxed(&boot_used, &at, end));
 	((size_t *)block)[-1] = bytes; /* inside the BOOT_ALIGN bytes before the block */
-	filter_add(block);             /* sends its free() the slow way, where it is recognised */
 	return block;
 }
 
@@ -181,6 +187,39 @@ struct real_alloc real_alloc = {
 	.free_sized = first_free_sized,
 	.free_aligned_sized = first_free_aligned_sized,
 };
+
+/* What was found: what the checking variants forward to. */
+static struct real_alloc found;
+
+static void checked_free(void *block)
+{
+	if (!real_alloc_is_boot_block(block))
+		found.free(block);
+}
+
+static void *checked_realloc(void *old, size_t n)
+{
+	void *block;
+
+	if (!real_alloc_is_boot_block(old))
+		return found.realloc(old, n);
+	block = found.malloc(n);
+	if (block)
+		memcpy(block, old, n < real_alloc_boot_size(old) ? n : real_alloc_boot_size(old));
+	return block;
+}
+
+static void checked_free_sized(void *block, size_t n)
+{
+	if (!real_alloc_is_boot_block(block))
+		found.free_sized(block, n);
+}
+
+static void checked_free_aligned_sized(void *block, size_t align, size_t n)
+{
+	if (!real_alloc_is_boot_block(block))
+		found.free_aligned_sized(block, align, n);
+}
 
 /*
  * Stand-ins for members that the next allocator does not have: libc's would
@@ -360,16 +399,16 @@ static void copy_path(char *to, const char *path, size_t size)
 
 void real_alloc_resolve(void)
 {
-	struct real_alloc found = real_alloc;
 	const char *path;
+	uint8_t guard;
 	void *f;
 
 	if (progress != UNRESOLVED)
 		return;
 	progress = RESOLVING;
+	guard = thread_state_enter(); /* what the loader allocates is not the program's */
 #define RESOLVE(name, else_)                                                                       \
 	((f = in_family(#name)) ? (found.name = (__typeof__(found.name))f) : (found.name = (else_)))
-	/* These four every allocator has; those that may be missing come last (B1). */
 	found.malloc = (void *(*)(size_t))real_alloc_next("malloc");
 	found.free = (void (*)(void *))real_alloc_next("free");
 	found.calloc = (void *(*)(size_t, size_t))real_alloc_next("calloc");
@@ -383,6 +422,11 @@ void real_alloc_resolve(void)
 	}
 	allocator = object_of((void *)found.malloc, &path);
 	copy_path(next_object, path, sizeof(next_object));
+	real_alloc.malloc = found.malloc;
+	real_alloc.calloc = found.calloc;
+	real_alloc.realloc = checked_realloc;
+	real_alloc.free = checked_free;
+	/* Any of these may be missing. The stand-ins call real_alloc's, once all is there. */
 	RESOLVE(posix_memalign, made_posix_memalign);
 	RESOLVE(memalign, memalign_by_posix);
 	RESOLVE(aligned_alloc, made_aligned_alloc);
@@ -394,6 +438,14 @@ void real_alloc_resolve(void)
 #undef RESOLVE
 	real_alloc = found;
 	hs_store_release(&progress, RESOLVED);
+	/* After that no block leaves the arena. */
+	if (hs_load_relaxed(&boot_used)) {
+		real_alloc.free = checked_free;
+		real_alloc.realloc = checked_realloc;
+		real_alloc.free_sized = checked_free_sized;
+		real_alloc.free_aligned_sized = checked_free_aligned_sized;
+	}
+	thread_state_leave(guard);
 }
 
 const char *real_alloc_next_object(void)

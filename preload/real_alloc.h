@@ -3,7 +3,8 @@
  * little arena that serves while they are being looked up.
  *
  * Each pointer starts at a stub that resolves everything and then forwards, so
- * the hooks jump through it without asking. Written before the process has a
+ * the hooks jump through it without asking. free, realloc and the sized frees
+ * take blocks of the arena too, and never pass them on. Written before the process has a
  * second thread that could see it half done (the stubs' first call is ld.so's
  * or a constructor's); constant afterwards.
  */

@@ -12,11 +12,13 @@
 #include "preload/atomics.h"
 #include "preload/clock.h"
 #include "preload/compiler.h"
+#include "preload/cpu_budget.h"
 #include "preload/filter.h"
 #include "preload/lifecycle.h"
 #include "preload/live_table.h"
 #include "preload/process.h"
 #include "preload/recorder.h"
+#include "preload/self_time.h"
 #include "preload/site_stats.h"
 #include "preload/stack_table.h"
 #include "preload/state/state_map.h"
@@ -31,10 +33,9 @@
 #define NEVER_BYTES (1ull << 62)
 
 #define NAME_EVERY   256 /* events between two looks at a name that may change unseen */
-#define TIME_EVERY   16
-#define TIME_CLIP_NS 100000 /* longer than this the thread was not running */
 #define THINNING_MAX 4
 #define STALE_AFTER  64
+#define STALE_AT_ALL 60000
 
 static void pause_countdown(uint64_t bytes)
 {
@@ -43,9 +44,28 @@ static void pause_countdown(uint64_t bytes)
 	hs_thread.flags |= THREAD_IDLE;
 }
 
-static uint64_t draw_gap(const struct state_header *state)
+static uint64_t draw_gap(const struct state_header *state, unsigned level)
 {
-	return sample_gap_bytes(sample_rng_next(&hs_thread.rng), state_interval_bytes(state));
+	return sample_gap_bytes(sample_rng_next(&hs_thread.rng), state->interval_bytes << level);
+}
+
+/* How a sample comes to the world. */
+struct birth {
+	uint64_t random;   /* u, and whether it is timed */
+	unsigned drawn_at; /* level of the gap that it has ended */
+	unsigned level;    /* the one in force, at which it counts */
+};
+
+/*
+ * Whether a block that a mark of the level of its gap has met belongs to the level in force.
+ * Gaps drawn before the interval was raised are too short, and end in too many samples.
+ */
+static bool belongs(const struct state_header *state, const struct birth *birth, size_t size)
+{
+	return HS_LIKELY(birth->drawn_at == birth->level) ||
+	       sample_belongs((uint32_t)birth->random, size,
+		       state->interval_bytes << birth->drawn_at,
+		       state->interval_bytes << birth->level);
 }
 
 /*
@@ -53,12 +73,12 @@ static uint64_t draw_gap(const struct state_header *state)
  * Returns whether the block is a sample. At a thread's first allocation, and after a pause, the
  * gap is only drawn now, and most of the time it is not used up at once.
  */
-static bool redraw(struct state_header *state, size_t size, uint64_t now_ns)
+static bool redraw(struct state_header *state, size_t size, uint64_t now_ns, struct birth *birth)
 {
 	struct thread_state *t = &hs_thread;
 	uint64_t weighed = thread_state_weighed_size(size);
 	uint64_t next_gap;
-	bool sampled = true;
+	bool is_met = true;
 
 	if (hs_load_relaxed(&state->flags) & HEAPSPY_INFO_STOPPED) {
 		if (t->generation == hs_load_relaxed(&process_generation))
@@ -66,26 +86,40 @@ static bool redraw(struct state_header *state, size_t size, uint64_t now_ns)
 		pause_countdown(state_interval_bytes(state) == 1 ? 0 : PAUSE_BYTES);
 		return false;
 	}
+	birth->level = hs_load_relaxed(&state->level);
 	if (t->flags & THREAD_EXITING) { /* each allocation for itself, with a gap of its own */
 		hs_add_relaxed(&state->bytes_seen, size);
 		t->gap = 0;
 		t->left = 0;
-		return draw_gap(state) < weighed;
+		birth->drawn_at = birth->level;
+		birth->random = sample_rng_next(&t->rng);
+		return draw_gap(state, birth->level) < weighed;
 	}
 	if (t->generation != hs_load_relaxed(&process_generation) || t->flags & THREAD_IDLE) {
 		if (t->generation != hs_load_relaxed(&process_generation))
 			thread_state_adopt(state, process_generation, now_ns);
 		t->flags &= ~THREAD_IDLE;
-		t->gap = draw_gap(state);
+		t->gap = draw_gap(state, birth->level);
+		t->gap_level = (uint8_t)birth->level;
 		t->left = t->gap;
-		sampled = t->gap < weighed;
+		is_met = t->gap < weighed;
 	}
-	next_gap = sampled ? draw_gap(state) : 0;
-	t->left -= weighed;
-	t->gap -= weighed - size; /* 0 bytes weigh 1 in the countdown, not in the total */
-	if (sampled)
-		thread_state_settle(state, next_gap);
-	return sampled;
+	birth->drawn_at = t->gap_level;
+	birth->random = sample_rng_next(&t->rng);
+	next_gap = is_met ? draw_gap(state, birth->level) : 0;
+	if (!is_met) {
+		t->left -= weighed;
+		t->gap -= weighed - size; /* 0 bytes weigh 1 in the countdown, not in the total */
+		return false;
+	}
+	/* A handler may have forked, and we are the child, whose countdown begins anew. */
+	if (process_state() != state)
+		return false;
+	/* Not by taking from left: below 0 it would stay if a handler jumps out now. */
+	t->gap += size;
+	thread_state_settle(state, next_gap);
+	t->gap_level = (uint8_t)birth->level;
+	return belongs(state, birth, size);
 }
 
 /* Age of the process, in the 56 bits of a birth; 0 should the clock go back behind the start. */
@@ -103,19 +137,44 @@ static HS_SAMPLED __attribute__((flatten)) void die(
 	struct sample_weight weight =
 		thinning_weight(state, value, (unsigned)(value->birth_level >> 60));
 
+	/* A handler may have forked, and we are the child: the parent books it. */
+	if (process_state() != state)
+		return;
 	site_stats_died(state, value->stack, age_ns > birth_ns ? age_ns - birth_ns : 0, weight);
-	site_stats_left(state, weight.bytes);
+	site_stats_left(state, value->u, weight);
 	hs_add_relaxed(&state->deaths, 1);
 }
 
-static bool put_in(struct state_header *state, void *block, const struct state_live_value *value)
-{
-	unsigned tries = 0;
+enum put_in { PUT_IN, PUT_IN_THINNED, PUT_IN_FULL };
 
-	while (live_table_insert(state, (uintptr_t)block, value) == LIVE_FULL)
-		if (tries++ == THINNING_MAX || !thinning_raise(state))
-			return false;
-	return true;
+/* The table was full at a level. */
+static HS_COLD enum put_in make_room(struct state_header *state, void *block,
+	const struct state_live_value *value, uint32_t level)
+{
+	unsigned tries;
+
+	for (tries = 0; tries < THINNING_MAX && thinning_make_room(state, level); tries++) {
+		/* A handler that interrupted the walk may have forked, and we are the child. */
+		if (process_state() != state)
+			return PUT_IN_FULL;
+		if (!thinning_belongs(state, value))
+			return PUT_IN_THINNED;
+		level = hs_load_relaxed(&state->level);
+		if (live_table_insert(state, (uintptr_t)block, value) == LIVE_INSERTED)
+			return PUT_IN;
+	}
+	return PUT_IN_FULL;
+}
+
+/* PUT_IN_THINNED: does not belong to the level that is in force by then, and is nowhere. */
+static enum put_in put_in(
+	struct state_header *state, void *block, const struct state_live_value *value)
+{
+	uint32_t level = hs_load_relaxed(&state->level);
+
+	if (HS_LIKELY(live_table_insert(state, (uintptr_t)block, value) == LIVE_INSERTED))
+		return PUT_IN;
+	return make_room(state, block, value, level);
 }
 
 /* One second, one total: whoever samples first in it writes the one before. */
@@ -138,15 +197,16 @@ static void tick(struct state_header *state, uint64_t age_ns)
 }
 
 /* Returns the flags of the stack, HEAPSPY_STACK_TRUNCATED if there is none. */
-static uint32_t sample(struct state_header *state, void *block, size_t size, uint64_t now_ns)
+static uint32_t sample(struct state_header *state, void *block, size_t size, uint64_t now_ns,
+	const struct birth *birth)
 {
 	struct thread_state *t = &hs_thread;
 	struct unwind_scratch *work = thread_state_work();
 	struct state_live_value value, stale;
-	unsigned level = hs_load_relaxed(&state->level), n;
-	unsigned approx_from;
+	unsigned approx_from, n;
 	uint32_t flags;
 	struct sample_weight weight;
+	enum put_in where;
 
 	if (!work) {
 		state_count_loss(state, HEAPSPY_LOSS_NO_SCRATCH);
@@ -164,48 +224,46 @@ static uint32_t sample(struct state_header *state, void *block, size_t size, uin
 	if (process_state() != state)
 		return HEAPSPY_STACK_TRUNCATED;
 	value.stack = stack_table_intern(state, work->frames, n, flags, approx_from);
-	value.u = (uint32_t)sample_rng_next(&t->rng);
+	value.u = (uint32_t)birth->random;
 	value.size_thread = (size & 0xffffffffffffull) | (uint64_t)t->name_id << 48;
-	value.birth_level = age_of(state, now_ns) | (uint64_t)level << 56 | (uint64_t)level << 60;
-	weight = thinning_weight(state, &value, level);
+	value.birth_level = age_of(state, now_ns) | (uint64_t)birth->drawn_at << 56 |
+			    (uint64_t)birth->level << 60;
+	weight = thinning_weight(state, &value, birth->level);
 
 	/* The address may still be listed: its block was freed by a door we do not see. */
 	if (filter_test(block) && live_table_remove(state, (uintptr_t)block, &stale)) {
 		state_count_loss(state, HEAPSPY_LOSS_REPLACED);
 		die(state, &stale, now_ns);
 	}
-	if (!value.stack || !put_in(state, block, &value)) {
+	if (process_state() != state)
+		return HEAPSPY_STACK_TRUNCATED;
+	where = value.stack ? put_in(state, block, &value) : PUT_IN_FULL;
+	if (where == PUT_IN_FULL) {
 		state_count_loss(state, HEAPSPY_LOSS_STATE_FULL);
 		return flags;
 	}
 	site_stats_allocated(state, value.stack, size, weight);
 	hs_add_relaxed(&state->samples, 1);
-	site_stats_joined(state, weight.bytes, now_ns);
+	if (HS_LIKELY(where == PUT_IN))
+		site_stats_joined(state, value.u, weight, now_ns);
+	else
+		site_stats_thinned(state, value.stack, size, weight, NULL);
 	tick(state, age_of(state, now_ns));
 	return flags;
 }
 
-/* Sums up our own time: every 16th event, scaled; an interrupted one is clipped. */
-static void account(struct state_header *state, uint64_t begin_ns)
-{
-	uint64_t ns;
-
-	if (hs_thread.events % TIME_EVERY)
-		return;
-	ns = clock_ns(CLOCK_MONOTONIC) - begin_ns;
-	hs_add_relaxed(&state->self_ns, (ns < TIME_CLIP_NS ? ns : TIME_CLIP_NS) * TIME_EVERY);
-}
-
 /*
- * Whether the guard was left behind by a longjmp out of a signal handler that
- * had interrupted the slow path: the frame that set it is gone, and it has
- * been met too often in a row for a handler that is still running in there.
+ * Whether the guard was left behind by a longjmp out of a signal handler that had interrupted
+ * the slow path, or is that of a coroutine put aside there: it has been met too often in a row
+ * for a handler that is still running in there. Soon so where the frame that set it is gone,
+ * for ours, recorder_allocated()'s, is in its place or above, or on another stack. Late if
+ * ours is below. An error does no harm but to count what the handler allocates.
  */
-static bool guard_is_stale(void)
+static bool guard_is_stale(uintptr_t frame)
 {
 	struct thread_state *t = &hs_thread;
 
-	return (uintptr_t)__builtin_frame_address(0) > t->guard_frame && ++t->refused > STALE_AFTER;
+	return ++t->refused > (frame >= t->guard_frame ? STALE_AFTER : STALE_AT_ALL);
 }
 
 HS_SAMPLED void recorder_allocated(void *block, size_t size)
@@ -213,12 +271,13 @@ HS_SAMPLED void recorder_allocated(void *block, size_t size)
 	struct thread_state *t = &hs_thread;
 	struct state_header *state;
 	int saved_errno = errno;
+	struct birth birth;
 	uint64_t now_ns;
 	uint32_t flags;
 
 	if (!block)
 		return;
-	if (t->inside && !guard_is_stale()) {
+	if (t->inside && !guard_is_stale((uintptr_t)__builtin_frame_address(0))) {
 		state = process_state();
 		if (state)
 			state_count_loss(state, HEAPSPY_LOSS_REENTRY);
@@ -244,51 +303,109 @@ HS_SAMPLED void recorder_allocated(void *block, size_t size)
 		pause_countdown(lifecycle_is_passing_through() ? NEVER_BYTES : PAUSE_BYTES);
 	} else {
 		now_ns = clock_ns(CLOCK_MONOTONIC);
-		if (redraw(state, size, now_ns)) {
-			flags = sample(state, block, size, now_ns);
+		if (redraw(state, size, now_ns, &birth)) {
+			flags = sample(state, block, size, now_ns, &birth);
 			thread_state_work_done();
-			account(state, now_ns);
-			writer_sampled(state, now_ns, flags);
+			/* As in sample(): the child accounts for nothing, and writes nothing. */
+			if (process_state() == state) {
+				if (self_time_is_timed(birth.random))
+					self_time_add_event(
+						state, clock_ns(CLOCK_MONOTONIC) - now_ns);
+				writer_sampled(state, now_ns, flags);
+				cpu_budget_check(state, now_ns);
+			}
 		}
 	}
 	thread_state_leave(0);
 	errno = saved_errno;
 }
 
+/*
+ * Whether the end of this block is timed. Decided by the thread's generator, which is at the same
+ * place in all threads that only free, and so by the address too.
+ */
+static bool is_timed_end(const void *block)
+{
+	struct thread_state *t = &hs_thread;
+	uint16_t ends = t->ends;
+
+	if (HS_UNLIKELY(ends <= 1))
+		ends = self_time_decide(
+			sample_rng_next(&t->rng) ^ (uintptr_t)block * 0x9E3779B97F4A7C15ull);
+	t->ends = ends >> 1;
+	return ends & 1;
+}
+
+static bool take_out(struct state_header *state, void *block, struct state_live_value *value)
+{
+	/* NULL shares its filter bit with real addresses, and is a free slot's key. */
+	return block && state && live_table_remove(state, (uintptr_t)block, value);
+}
+
 void recorder_detach(void *block, struct recorder_ticket *ticket)
 {
 	struct state_header *state = process_state();
+	uint64_t begin_ns = 0;
 
-	/* NULL shares its filter bit with real addresses, and is a free slot's key. */
-	ticket->held = block && state && live_table_remove(state, (uintptr_t)block, &ticket->value);
+	ticket->is_timed = state && is_timed_end(block);
+	if (ticket->is_timed)
+		begin_ns = clock_ns(CLOCK_MONOTONIC);
+	ticket->held = take_out(state, block, &ticket->value);
+	if (ticket->is_timed)
+		ticket->spent_ns = clock_ns(CLOCK_MONOTONIC) - begin_ns;
 }
 
 void recorder_settle(const struct recorder_ticket *ticket)
 {
 	struct state_header *state = process_state();
+	uint64_t now_ns;
 
-	if (ticket->held && state)
-		die(state, &ticket->value, clock_ns(CLOCK_MONOTONIC));
+	if (!state || !(ticket->held | ticket->is_timed))
+		return;
+	now_ns = clock_ns(CLOCK_MONOTONIC);
+	if (ticket->held)
+		die(state, &ticket->value, now_ns);
+	if (ticket->is_timed)
+		self_time_add_event(state, ticket->spent_ns + clock_ns(CLOCK_MONOTONIC) - now_ns);
 }
 
 void recorder_reattach(void *block, const struct recorder_ticket *ticket)
 {
 	struct state_header *state = process_state();
+	const struct state_live_value *value = &ticket->value;
+	struct sample_weight weight;
+	enum put_in where;
 
-	if (ticket->held && state && !put_in(state, block, &ticket->value)) {
+	if (!ticket->held || !state)
+		return;
+	where = put_in(state, block, value);
+	if (where == PUT_IN)
+		return;
+	weight = thinning_weight(state, value, (unsigned)(value->birth_level >> 60));
+	if (where == PUT_IN_THINNED)
+		site_stats_thinned(
+			state, value->stack, value->size_thread & 0xffffffffffffull, weight, NULL);
+	else
 		state_count_loss(state, HEAPSPY_LOSS_STATE_FULL);
-		site_stats_left(state, thinning_weight(state, &ticket->value,
-					       (unsigned)(ticket->value.birth_level >> 60))
-					       .bytes);
-	}
+	site_stats_left(state, value->u, weight);
 }
 
 HS_SAMPLED void recorder_freed(void *block)
 {
-	struct recorder_ticket ticket;
+	struct state_header *state = process_state();
+	struct state_live_value value;
 	int saved_errno = errno;
 
-	recorder_detach(block, &ticket);
-	recorder_settle(&ticket);
+	if (!state)
+		return;
+	if (HS_UNLIKELY(is_timed_end(block))) {
+		uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+
+		if (take_out(state, block, &value))
+			die(state, &value, now_ns);
+		self_time_add_event(state, clock_ns(CLOCK_MONOTONIC) - now_ns);
+	} else if (take_out(state, block, &value)) {
+		die(state, &value, clock_ns(CLOCK_MONOTONIC));
+	}
 	errno = saved_errno;
 }

@@ -21,7 +21,8 @@ void recorder_allocated(void *block, size_t size);
 
 /* A sample taken out of the tables while its block's fate is open (realloc). */
 struct recorder_ticket {
-	bool held;
+	bool held, is_timed;
+	uint64_t spent_ns; /* if it is timed: by recorder_detach() */
 	struct state_live_value value;
 };
 

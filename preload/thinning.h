@@ -1,8 +1,9 @@
 /*
- * thinning.h - making room without bias: the sampling interval doubles, and
- * the live samples that would not have been drawn at the new one go
- * (coordinated thinning: each sample carries the random number that decides,
- * so levels are nested; Cohen & Kaplan 2013 call such samples coordinated).
+ * thinning.h - fewer samples without bias: the sampling interval is raised by
+ * a power of two, and the live samples that would not have been drawn at the new
+ * one go (coordinated thinning: each sample carries the random number that
+ * decides, so levels are nested; Cohen & Kaplan 2013 call such samples
+ * coordinated). All functions are signal-safe.
  */
 #ifndef HEAPSPY_THINNING_H
 #define HEAPSPY_THINNING_H
@@ -12,12 +13,23 @@
 #include "state.h"
 
 /*
- * Raises the level by one and walks the live table, or waits a moment for another
- * thread that is at it (a tenth of a millisecond at most). Returns false when the
- * level is at its end, true when room may have been made. The walk takes
- * milliseconds with 10^5 live samples.
+ * The live table is full at seen_level: raises the interval by as many doublings as
+ * free a quarter of the samples, unless that has been done since, and walks over
+ * the table, unless somebody has since. Waits for nobody. Returns false when the level
+ * is at its end, true when room has been made. The walk takes milliseconds with 10^5
+ * live samples.
  */
-bool thinning_raise(struct state_header *state);
+bool thinning_make_room(struct state_header *state, uint32_t seen_level);
+
+/*
+ * Sampling costs too much: raises the interval to a level, or the last one, by one
+ * walk. Without effect if it is that high, or if another thread raises it meanwhile.
+ * why: the beginning of the line that HEAPSPY_VERBOSE=1 gets to see.
+ */
+void thinning_raise_by_cpu(struct state_header *state, uint32_t level, const char *why);
+
+/* Whether a sample belongs to the level in force. */
+bool thinning_belongs(const struct state_header *state, const struct state_live_value *value);
 
 /* What a sample weighs at a level; level 0..HEAPSPY_LEVEL_MAX. */
 static inline struct sample_weight thinning_weight(

@@ -112,12 +112,12 @@ HS_SAMPLED struct unwind_scratch *thread_state_work(void)
 	return hs_thread.work;
 }
 
-void thread_state_work_done(void)
+void thread_state_give_work_back(void)
 {
 	struct thread_state *t = &hs_thread;
 	union work *w = (union work *)t->work;
 
-	if (!(t->flags & THREAD_EXITING) || !w)
+	if (!w)
 		return;
 	t->work = NULL;
 	/* A handler that never comes back must not leave the area to two threads. */

@@ -33,11 +33,13 @@ struct thread_state {
 	struct unwind_scratch *work; /* NULL until the first sample */
 	uintptr_t guard_frame;       /* stack frame that set the guard */
 	uint32_t generation;         /* process_generation this state was made under; 0 none */
-	uint16_t events;             /* slow paths, for the 1 in 16 that is timed */
+	uint16_t events;             /* samples, for the looks at the thread's name */
 	uint16_t refused;            /* slow paths in a row that met the guard set */
 	uint16_t name_id;
 	uint16_t name_seen; /* thread_state_names_changed when the name was looked at */
 	uint8_t inside;     /* re-entry guard of the slow path */
+	uint8_t gap_level;  /* level of R that gap was drawn at */
+	uint16_t ends;      /* which of the next deaths are timed, lowest bit first, below a 1 */
 };
 
 _Static_assert(sizeof(struct thread_state) <= 64, "static TLS is scarce");
@@ -75,7 +77,8 @@ static inline bool thread_state_countdown(size_t size)
 /*
  * Takes a countdown back. Done before the real call of an allocation that is to
  * be sampled, because that call may throw, be cancelled, allocate or be
- * interrupted; recorder_allocated() counts it again.
+ * interrupted; recorder_allocated() counts it again. A handler that jumps out of the few
+ * instructions in between leaves the countdown below 0, and the thread without samples.
  */
 static inline void thread_state_put_back(size_t size)
 {
@@ -124,8 +127,15 @@ void thread_state_finish(struct state_header *state);
 /* The calling thread's work area, made at first use; NULL when memory is short. */
 struct unwind_scratch *thread_state_work(void);
 
-/* Hands it back if the thread is past its end, where nobody else will. */
-void thread_state_work_done(void);
+/* Hands it back, without effect if there is none. */
+void thread_state_give_work_back(void);
+
+/* The same if the thread is past its end, where nobody else will. */
+static inline void thread_state_work_done(void)
+{
+	if (HS_UNLIKELY(hs_thread.flags & THREAD_EXITING))
+		thread_state_give_work_back();
+}
 
 /* Makes the key whose destructor settles a dying thread's bytes. Once, at load. */
 void thread_state_init(void);

@@ -21,6 +21,7 @@
 #include "preload/process.h"
 #include "preload/log.h"
 #include "preload/rawsys.h"
+#include "preload/self_time.h"
 #include "preload/state/snapshot_file.h"
 #include "preload/state/state_map.h"
 #include "preload/real_alloc.h"
@@ -43,6 +44,8 @@ static long write_locked(struct state_header *state, enum heapspy_reason reason,
 	struct snapshot_facts facts = {
 		.reason = (uint32_t)reason, .label = label, .bytes_seen = snapshot_file_bytes_seen
 	};
+	uint64_t begin_cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	uint64_t live_bytes = state_live_bytes(state);
 	struct snapshot_file *file;
 	long at, ret;
 
@@ -54,6 +57,7 @@ static long write_locked(struct state_header *state, enum heapspy_reason reason,
 	} else {
 		file = (struct snapshot_file *)at;
 		snapshot_file_read_memory_use(file, 0, &facts);
+		snapshot_file_read_limit(file, 0, &facts);
 		facts.wall_ns = clock_ns(CLOCK_REALTIME);
 		facts.now_ns = clock_ns(CLOCK_MONOTONIC);
 		ret = snapshot_file_write(file, state, &facts);
@@ -61,10 +65,13 @@ static long write_locked(struct state_header *state, enum heapspy_reason reason,
 	}
 	if (ret > 0) {
 		state->next_number = (uint32_t)ret + 1;
+		if (live_bytes > state->pictured_bytes)
+			hs_store_relaxed(&state->pictured_bytes, live_bytes);
 	} else {
 		state_count_loss(state, HEAPSPY_LOSS_SNAPSHOTS);
 		log_verbose("no snapshot: %e", (int)ret);
 	}
+	self_time_add(state, clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin_cpu_ns);
 	return ret;
 }
 
@@ -111,13 +118,6 @@ static bool is_leased(const struct state_header *state, uint64_t now_ns)
 	return has_holder(state, now_ns, STATE_LEASE_NS);
 }
 
-static bool is_due(const struct state_header *state, uint64_t now_ns)
-{
-	uint64_t due_ns = hs_load_relaxed(&state->due_ns);
-
-	return due_ns && now_ns >= due_ns;
-}
-
 /* Writes the snapshot that is due; false when somebody else is at one. */
 static bool write_due(struct state_header *state, uint64_t now_ns)
 {
@@ -125,7 +125,7 @@ static bool write_due(struct state_header *state, uint64_t now_ns)
 
 	if (!lock(state, 0))
 		return false;
-	if (is_due(state, now_ns)) {
+	if (writer_is_due(state, now_ns)) {
 		/* On the grid, however late this one is. */
 		hs_store_relaxed(&state->due_ns,
 			now_ns + interval_ns - (now_ns - state->start_ns) % interval_ns);
@@ -133,6 +133,16 @@ static bool write_due(struct state_header *state, uint64_t now_ns)
 	}
 	unlock(state);
 	return true;
+}
+
+/* More is live than in any snapshot so far. Somebody else who is at one takes care of it too. */
+static void look_at_peak(struct state_header *state, uint64_t now_ns)
+{
+	if (is_leased(state, now_ns) || !lock(state, 0))
+		return;
+	if (snapshot_file_is_peak_due(state, state->pictured_bytes))
+		write_locked(state, HEAPSPY_REASON_PEAK, NULL);
+	unlock(state);
 }
 
 /* A program that only ever allocates in signal handlers, or in code that ends each walk. */
@@ -163,10 +173,9 @@ static bool is_inline(const struct state_header *state)
 	}
 }
 
-void writer_sampled(struct state_header *state, uint64_t now_ns, uint32_t stack_flags)
+void writer_due(struct state_header *state, uint64_t now_ns, uint32_t stack_flags)
 {
-	if (HS_LIKELY(!is_due(state, now_ns)) || hs_load_relaxed(&process_seccomp) ||
-		!is_inline(state) || is_leased(state, now_ns))
+	if (hs_load_relaxed(&process_seccomp) || !is_inline(state) || is_leased(state, now_ns))
 		return;
 	if (!(stack_flags & UNFIT_FOR_WRITING))
 		write_due(state, now_ns);
@@ -184,6 +193,22 @@ static void helper_sleep(uint64_t until_ns)
 }
 
 /*
+ * When the helper looks at the peak again: some times an interval. A program that took no sample
+ * since the last look has nothing to show: it is left alone until its next snapshot on time, even
+ * if it should wake up and be at its peak before that.
+ */
+static uint64_t next_look_ns(
+	const struct state_header *state, uint64_t now_ns, uint64_t *last_samplesp)
+{
+	uint64_t samples = hs_load_relaxed(&state->samples);
+	bool rests = samples == *last_samplesp;
+
+	*last_samplesp = samples;
+	return rests ? hs_load_relaxed(&state->due_ns)
+		     : now_ns + process_settings.interval_ns / SNAPSHOT_FILE_PEAKS;
+}
+
+/*
  * A descriptor table of its own: the numbers that the helper's files get must
  * not be ones that the program may close, reuse, or hand to its children.
  */
@@ -196,21 +221,30 @@ static void leave_descriptors(void)
 static void *helper_main(void *argument)
 {
 	struct state_header *state = argument;
+	uint64_t look_ns, samples = 0;
 
 	thread_state_enter(); /* nothing of this thread is a sample */
 	hs_store_release(&process_page.helper_tid, (uint32_t)rawsys(SYS_gettid, 0));
 	rawsys(SYS_prctl, PR_SET_NAME, "heapspy");
 	leave_descriptors();
+	look_ns = clock_ns(CLOCK_MONOTONIC) + process_settings.interval_ns / SNAPSHOT_FILE_PEAKS;
 	while (!hs_load_acquire(&process_page.helper_wake) &&
 		!hs_load_relaxed(&process_page.exit_progress)) {
-		uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+		uint64_t now_ns = clock_ns(CLOCK_MONOTONIC), due_ns;
 
-		if (!is_due(state, now_ns))
-			helper_sleep(hs_load_relaxed(&state->due_ns));
-		else if (is_leased(state, now_ns))
-			helper_sleep(now_ns + STATE_LEASE_NS);
-		else if (!write_due(state, now_ns))
-			helper_sleep(now_ns + REFUSED_NS);
+		if (writer_is_due(state, now_ns)) {
+			if (is_leased(state, now_ns))
+				helper_sleep(now_ns + STATE_LEASE_NS);
+			else if (!write_due(state, now_ns))
+				helper_sleep(now_ns + REFUSED_NS);
+			continue;
+		}
+		if (now_ns >= look_ns) {
+			look_at_peak(state, now_ns);
+			look_ns = next_look_ns(state, now_ns, &samples);
+		}
+		due_ns = hs_load_relaxed(&state->due_ns);
+		helper_sleep(due_ns < look_ns ? due_ns : look_ns);
 	}
 	return NULL;
 }

@@ -2,7 +2,8 @@
  * writer.h - when and by whom snapshots are written from inside the process.
  * Two writers: the sampling thread itself, while the program has made no thread;
  * afterwards a helper thread, started once a pthread_create of the program has
- * returned. Whoever writes holds state->writer_lock. While another process holds
+ * returned; it also looks, some times an interval, whether the program is at its peak, and writes
+ * a snapshot then. Whoever writes holds state->writer_lock. While another process holds
  * the lease (heapspy run) neither does anything; if it goes silent, the sampling
  * thread writes until a helper can be started.
  */
@@ -11,7 +12,19 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "preload/atomics.h"
+#include "preload/compiler.h"
 #include "state.h"
+
+/* writer_sampled() has found that a snapshot is due. */
+void writer_due(struct state_header *state, uint64_t now_ns, uint32_t stack_flags);
+
+static inline bool writer_is_due(const struct state_header *state, uint64_t now_ns)
+{
+	uint64_t due_ns = hs_load_relaxed(&state->due_ns);
+
+	return due_ns && now_ns >= due_ns;
+}
 
 /*
  * A sample has just been recorded: writes a snapshot if one is due and this
@@ -19,7 +32,11 @@
  * not be walked to its end, or with a signal frame in it, is no place to write.
  * Called inside the re-entry guard.
  */
-void writer_sampled(struct state_header *state, uint64_t now_ns, uint32_t stack_flags);
+static inline void writer_sampled(struct state_header *state, uint64_t now_ns, uint32_t stack_flags)
+{
+	if (HS_UNLIKELY(writer_is_due(state, now_ns)))
+		writer_due(state, now_ns, stack_flags);
+}
 
 /*
  * The program is about to make a thread: the sampling thread stops writing.

@@ -12,6 +12,7 @@
 #include "analyzer/target/proc.h"
 #include "analyzer/target/processes.h"
 #include "analyzer/units.h"
+#include "preload/state/state_map.h"
 
 static void add_bytes(struct table *t, uint64_t bytes)
 {
@@ -51,7 +52,7 @@ static void add_process(struct table *t, uint32_t pid)
 
 		since_ns = state->start_wall_ns;
 		if (!(state->flags & HEAPSPY_INFO_NOT_INTERPOSED))
-			live_bytes = state->live_bytes;
+			live_bytes = state_live_bytes(state);
 	}
 	live_state_close(live);
 	strbuf_addf(&text, "%u", pid);

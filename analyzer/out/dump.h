@@ -23,6 +23,9 @@ void dump_json(const struct dump_view *v, struct strbuf *out);
 /* Word for a loss, "loss_13" for one of a later writer. buffer holds at least 16 bytes. */
 const char *dump_loss_name(unsigned loss, char buffer[16]);
 
+/* Word for enum heapspy_limit; "unknown" beyond it. */
+const char *dump_limit_name(uint32_t kind);
+
 /* Names of the bits of enum HEAPSPY_INFO_*, separated by spaces, "" for none. */
 void dump_add_info_flags(struct strbuf *out, uint32_t flags);
 

@@ -37,11 +37,19 @@ static void add_flags(
 	strbuf_deinit(&text);
 }
 
+static void add_pair(struct json *j, const char *key, const uint64_t values[2])
+{
+	json_array_begin(j, key);
+	json_unsigned(j, NULL, values[0]);
+	json_unsigned(j, NULL, values[1]);
+	json_array_end(j);
+}
+
 static void add_info(struct json *j, const struct snapshot *s)
 {
 	const struct heapspy_info *i = &s->info;
 	char buffer[16];
-	unsigned loss;
+	unsigned loss, level;
 
 	json_object_begin(j, "info");
 	add_flags(j, i->flags, dump_add_info_flags);
@@ -57,12 +65,17 @@ static void add_info(struct json *j, const struct snapshot *s)
 	json_unsigned(j, "cut_ns", i->cut_ns);
 	json_unsigned(j, "interval_bytes", i->interval_bytes);
 	json_unsigned(j, "level", i->level);
+	json_array_begin(j, "level_ns");
+	for (level = 0; level <= HEAPSPY_LEVEL_MAX; level++)
+		json_unsigned(j, NULL, i->level_ns[level]);
+	json_array_end(j);
 	json_unsigned(j, "variance_unit_log2", i->variance_unit_log2);
 	json_unsigned(j, "bytes_seen", i->bytes_seen);
 	json_unsigned(j, "bytes_seen_end", i->bytes_seen_end);
 	json_unsigned(j, "samples", i->samples);
 	json_unsigned(j, "deaths", i->deaths);
 	json_unsigned(j, "self_ns", i->self_ns);
+	json_unsigned(j, "cpu_max_ppm", i->cpu_max_ppm);
 	json_unsigned(j, "state_bytes", i->state_bytes);
 	json_unsigned(j, "state_max_bytes", i->state_max_bytes);
 	json_unsigned(j, "rss_bytes", i->rss_bytes);
@@ -70,6 +83,14 @@ static void add_info(struct json *j, const struct snapshot *s)
 	json_unsigned(j, "live_bytes", i->live_bytes);
 	json_unsigned(j, "peak_live_bytes", i->peak_live_bytes);
 	json_unsigned(j, "peak_ns", i->peak_ns);
+	add_pair(j, "half_bytes", i->half_bytes);
+	add_pair(j, "half_peak_bytes", i->half_peak_bytes);
+	add_pair(j, "half_other_bytes", i->half_other_bytes);
+	json_unsigned(j, "older_peak_bytes", i->older_peak_bytes);
+	json_unsigned(j, "older_peak_level", i->older_peak_level);
+	json_text(j, "limit_kind", i->limit_kind ? dump_limit_name(i->limit_kind) : NULL);
+	json_unsigned(j, "limit_bytes", i->limit_bytes);
+	json_unsigned(j, "limit_used_bytes", i->limit_used_bytes);
 	json_text(j, "comm", snapshot_string(s, i->comm));
 	json_text(j, "exe", snapshot_string(s, i->exe));
 	json_text(j, "host", snapshot_string(s, i->host));

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "analyzer/out/moment_json.h"
+#include "analyzer/profile.h"
 #include "analyzer/units.h"
 
 const char *dump_loss_name(unsigned loss, char buffer[16])
@@ -65,6 +66,18 @@ static void add_number(struct strbuf *out, const char *name, uint64_t value)
 	strbuf_addf(out, "  %-16s%" PRIu64 "\n", name, value);
 }
 
+static void add_pair(struct strbuf *out, const char *name, const uint64_t values[2])
+{
+	strbuf_addf(out, "  %-16s %" PRIu64 " %" PRIu64 "\n", name, values[0], values[1]);
+}
+
+const char *dump_limit_name(uint32_t kind)
+{
+	static const char *const names[] = { "none", "cgroup v2", "cgroup v1", "RLIMIT_AS" };
+
+	return kind < sizeof(names) / sizeof(names[0]) ? names[kind] : "unknown";
+}
+
 static void add_hex(struct strbuf *out, const uint8_t *bytes, size_t n)
 {
 	size_t i;
@@ -73,11 +86,20 @@ static void add_hex(struct strbuf *out, const uint8_t *bytes, size_t n)
 		strbuf_addf(out, "%02x", bytes[i]);
 }
 
+static void add_level(struct strbuf *out, const struct snapshot *s, uint32_t level)
+{
+	strbuf_addf(out, "    level %-8u%" PRIu64 " ns (", level, s->info.level_ns[level]);
+	units_add_clock(out, s->info.level_ns[level]);
+	strbuf_add_text(out, "): ");
+	units_add_bytes(out, (double)profile_interval_bytes(s, level));
+	strbuf_add_char(out, '\n');
+}
+
 static void add_info(struct strbuf *out, const struct snapshot *s)
 {
 	const struct heapspy_info *i = &s->info;
 	char buffer[16];
-	unsigned loss;
+	unsigned loss, level;
 
 	strbuf_add_text(out, "info\n  flags           ");
 	dump_add_info_flags(out, i->flags);
@@ -104,12 +126,16 @@ static void add_info(struct strbuf *out, const struct snapshot *s)
 	strbuf_add_text(out, ")\n");
 	add_number(out, "interval_bytes", i->interval_bytes);
 	add_number(out, "level", i->level);
+	for (level = 1; level <= HEAPSPY_LEVEL_MAX; level++)
+		if (i->level_ns[level])
+			add_level(out, s, level);
 	add_number(out, "variance_unit", i->variance_unit_log2);
 	add_number(out, "bytes_seen", i->bytes_seen);
 	add_number(out, "bytes_seen_end", i->bytes_seen_end);
 	add_number(out, "samples", i->samples);
 	add_number(out, "deaths", i->deaths);
 	add_number(out, "self_ns", i->self_ns);
+	add_number(out, "cpu_max_ppm", i->cpu_max_ppm);
 	add_number(out, "state_bytes", i->state_bytes);
 	add_number(out, "state_max_bytes", i->state_max_bytes);
 	add_number(out, "rss_bytes", i->rss_bytes);
@@ -117,6 +143,14 @@ static void add_info(struct strbuf *out, const struct snapshot *s)
 	add_number(out, "live_bytes", i->live_bytes);
 	add_number(out, "peak_live_bytes", i->peak_live_bytes);
 	add_number(out, "peak_ns", i->peak_ns);
+	add_pair(out, "half_bytes", i->half_bytes);
+	add_pair(out, "half_peak_bytes", i->half_peak_bytes);
+	add_pair(out, "half_other_bytes", i->half_other_bytes);
+	strbuf_addf(out, "  older_peak_bytes %" PRIu64 " (level %u)\n", i->older_peak_bytes,
+		i->older_peak_level);
+	add_string(out, "limit_kind", dump_limit_name(i->limit_kind));
+	add_number(out, "limit_bytes", i->limit_bytes);
+	strbuf_addf(out, "  limit_used_bytes %" PRIu64 "\n", i->limit_used_bytes);
 	strbuf_add_text(out, "losses\n");
 	for (loss = 0; loss < HEAPSPY_N_LOSSES; loss++)
 		if (i->losses[loss])

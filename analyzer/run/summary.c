@@ -15,10 +15,15 @@
 #include <unistd.h>
 
 #include "analyzer/clock.h"
+#include "analyzer/out/peak_text.h"
+#include "analyzer/stats/trend_plan.h"
 #include "analyzer/units.h"
 
 #define NS_PER_S 1000000000ull
-#define SHORT_NS NS_PER_S
+
+/* From as many snapshots on trend has verdicts; with fewer it shows what diff does. */
+#define TREND_SNAPSHOTS (TREND_PLAN_INTERVALS_MIN + 1)
+#define SHORT_NS        NS_PER_S
 
 /* The one that holds, or held, most; snapshots count before none. */
 static const struct target *choose(const struct targets *t)
@@ -31,7 +36,7 @@ static const struct target *choose(const struct targets *t)
 
 		if (!best || (one->n_snapshots != 0) > (best->n_snapshots != 0) ||
 			((one->n_snapshots != 0) == (best->n_snapshots != 0) &&
-				one->peak_live_bytes > best->peak_live_bytes))
+				one->peak.bytes > best->peak.bytes))
 			best = one;
 	}
 	return best;
@@ -108,8 +113,8 @@ static void add_figures(struct strbuf *out, const struct session *s, const struc
 		strbuf_add_escaped(out, main->comm, strlen(main->comm));
 		strbuf_addf(out, " (pid %u).", main->pid);
 	}
-	strbuf_add_text(out, " Peak about ");
-	units_add_bytes(out, (double)main->peak_live_bytes);
+	strbuf_add_text(out, " Peak ");
+	peak_text_add(out, &main->peak, main->rss_peak_bytes);
 	strbuf_addf(out, ", live at %s ",
 		main->live || main->wrote_end               ? "the last look"
 		: WIFSIGNALED(s->wait_status) && is_command ? "the end"
@@ -136,7 +141,10 @@ static void add_next(struct strbuf *out, const struct session *s, const struct t
 	count_files(main->dir, &n_files, &bytes);
 	for (i = 0; i < t->n; i++)
 		others += &t->all[i] != main && t->all[i].n_snapshots;
-	strbuf_addf(out, "next: heapspy %s ", n_files > 1 ? "diff" : "top");
+	strbuf_addf(out, "next: heapspy %s ",
+		n_files >= TREND_SNAPSHOTS ? "trend"
+		: n_files > 1              ? "diff"
+					   : "top");
 	add_path(out, main->dir);
 	strbuf_add_text(out, "     (profiler: ");
 	if (main->lifetime_ns < SHORT_NS) /* a share of it would say nothing */

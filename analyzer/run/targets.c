@@ -25,6 +25,7 @@
 #include "analyzer/target/proc.h"
 #include "preload/state/settings.h"
 #include "preload/state/snapshot_file.h"
+#include "preload/state/state_map.h"
 
 #define PREFIX             "heapspy."
 #define RETRY_NS           20000000ull
@@ -97,6 +98,23 @@ static bool is_listed(const struct targets *t, const char *name)
 	return false;
 }
 
+static struct peak peak_of_state(const struct state_header *h)
+{
+	struct peak_record record = {
+		.other_bytes = { (double)h->half_peak[0].other_bytes,
+			(double)h->half_peak[1].other_bytes },
+		.interval_bytes = h->interval_bytes << (h->level & HEAPSPY_LEVEL_MAX),
+		.older_bytes = (double)h->older_peak_bytes,
+		.older_interval_bytes = h->interval_bytes
+					<< (h->older_peak_level & HEAPSPY_LEVEL_MAX),
+		.most_bytes = (double)h->peak_live.bytes,
+		.live_bytes = (double)state_live_bytes(h),
+		.has_halves = true,
+	};
+
+	return peak_estimate(&record, 0, INTERVAL_Z95);
+}
+
 /* Keeps what the summary says of a target in step with its state. */
 static void note_figures(struct target *target, uint64_t now_ns)
 {
@@ -110,8 +128,9 @@ static void note_figures(struct target *target, uint64_t now_ns)
 	target->lifetime_ns = end_ns > h->start_ns ? end_ns - h->start_ns : 0;
 	target->wrote_end = h->wrote_end != 0;
 	if (!target->wrote_end) /* what destructors freed afterwards is of no interest */
-		target->live_bytes = h->live_bytes;
-	target->peak_live_bytes = h->peak_live_bytes;
+		target->live_bytes = state_live_bytes(h);
+	target->peak = peak_of_state(h);
+	target->rss_peak_bytes = live_state_rss_peak_bytes(target->live);
 	target->lost = 0;
 	for (i = HEAPSPY_LOSS_NO_SCRATCH; i <= HEAPSPY_LOSS_REPLACED; i++)
 		target->lost += h->losses[i];
@@ -126,6 +145,7 @@ static bool refresh(struct target *target)
 static void write_snapshot(struct targets *t, struct target *target, enum heapspy_reason reason)
 {
 	struct live_state_written written;
+	uint64_t live_bytes;
 	struct fail f;
 
 	if (live_state_write(target->live, reason, NULL, NULL, &written, &f) < 0) {
@@ -135,6 +155,9 @@ static void write_snapshot(struct targets *t, struct target *target, enum heapsp
 		return;
 	}
 	target->n_snapshots++;
+	live_bytes = state_live_bytes(live_state_header(target->live));
+	if (live_bytes > target->pictured_bytes)
+		target->pictured_bytes = live_bytes;
 	snprintf(target->dir, sizeof(target->dir), "%s", written.path);
 	*strrchr(target->dir, '/') = '\0';
 }
@@ -210,6 +233,7 @@ static void adopt(struct targets *t, const char *name, struct live_state *live)
 		target->interval_ns = h->snapshot_interval_ns;
 		target->start_ns = h->start_ns;
 		target->due_ns = h->start_ns + h->snapshot_interval_ns;
+		target->peak_from_ns = h->start_ns + h->snapshot_interval_ns / SNAPSHOT_FILE_PEAKS;
 	}
 	target->writes_itself = h->writer != WRITER_AUTO && h->writer != WRITER_EXTERNAL;
 	if (target->writes_itself)
@@ -366,6 +390,17 @@ static uint64_t next_due_ns(const struct target *target, uint64_t now_ns)
 	return now_ns + target->interval_ns - (now_ns - target->start_ns) % target->interval_ns;
 }
 
+static bool is_peak_due(const struct target *target, uint64_t now_ns)
+{
+	const struct state_header *h = live_state_header(target->live);
+	uint64_t pictured_bytes = target->pictured_bytes > h->pictured_bytes
+					  ? target->pictured_bytes
+					  : h->pictured_bytes;
+
+	return target->due_ns && now_ns >= target->peak_from_ns &&
+	       snapshot_file_is_peak_due(h, pictured_bytes);
+}
+
 static void attend(struct targets *t, struct target *target, uint64_t now_ns)
 {
 	const struct state_header *h;
@@ -396,6 +431,9 @@ static void attend(struct targets *t, struct target *target, uint64_t now_ns)
 		/* As the process itself: nothing to tell of one that has not sampled. */
 		if (h->samples)
 			write_snapshot(t, target, HEAPSPY_REASON_INTERVAL);
+	} else if (is_peak_due(target, now_ns)) {
+		target->peak_from_ns = now_ns + target->interval_ns / SNAPSHOT_FILE_PEAKS;
+		write_snapshot(t, target, HEAPSPY_REASON_PEAK);
 	}
 	live_state_hold_lease(target->live, now_ns, target->due_ns);
 }

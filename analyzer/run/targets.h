@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "analyzer/fail.h"
+#include "analyzer/stats/peak.h"
 #include "analyzer/target/live_state.h"
 
 /* One program image of one process, from its first sample to its end. */
@@ -19,22 +20,26 @@ struct target {
 	char name[128];          /* of the state's file */
 	uint32_t pid;
 	char comm[16];
-	int pidfd;            /* readable once the process has ended; -1: none */
-	uint64_t attended_ns; /* when it was looked after last, */
-	uint64_t memory_ns;   /* and its RSS looked at */
-	uint64_t interval_ns; /* between snapshots; 0: none on time */
-	uint64_t start_ns;    /* of the grid they lie on */
-	uint64_t due_ns;      /* CLOCK_MONOTONIC of the next snapshot on time; 0 none */
-	bool writes_itself;   /* HEAPSPY_WRITER=thread and the like: we only watch */
-	bool not_interposed;  /* another malloc stands before heapspy's */
-	bool is_damaged;      /* its state, so that nothing can be read of it */
-	bool wrote_end;       /* it gave us up for lost, and wrote its last snapshot itself */
-	unsigned n_failures;  /* snapshots that could not be written */
+	int pidfd;               /* readable once the process has ended; -1: none */
+	uint64_t attended_ns;    /* when it was looked after last, */
+	uint64_t memory_ns;      /* and its RSS looked at */
+	uint64_t interval_ns;    /* between snapshots; 0: none on time */
+	uint64_t start_ns;       /* of the grid they lie on */
+	uint64_t due_ns;         /* CLOCK_MONOTONIC of the next snapshot on time; 0 none */
+	uint64_t peak_from_ns;   /* there is none at a peak before */
+	uint64_t pictured_bytes; /* the most live bytes in a snapshot of ours */
+	bool writes_itself;      /* HEAPSPY_WRITER=thread and the like: we only watch */
+	bool not_interposed;     /* another malloc stands before heapspy's */
+	bool is_damaged;         /* its state, so that nothing can be read of it */
+	bool wrote_end;          /* it gave us up for lost, and wrote its last snapshot itself */
+	unsigned n_failures;     /* snapshots that could not be written */
 	/* For the summary. */
 	char dir[1100]; /* of its snapshots; "": none was written */
 	unsigned n_snapshots;
 	uint64_t samples, lost, self_ns, lifetime_ns, state_bytes;
-	uint64_t live_bytes, peak_live_bytes; /* estimates */
+	uint64_t live_bytes; /* an estimate */
+	struct peak peak;
+	uint64_t rss_peak_bytes; /* as last seen; 0 unknown */
 };
 
 /* A file that was still being made, or for which there was no descriptor. */

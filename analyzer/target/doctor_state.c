@@ -157,10 +157,66 @@ static void check_losses(struct doctor_report *report, const struct state_header
 	strbuf_deinit(&count);
 }
 
+/* "64 KiB since 0:00:01.0: over HEAPSPY_CPU_MAX". */
+static void add_level(struct strbuf *out, const struct state_header *state, unsigned level)
+{
+	units_add_bytes(out, (double)state->interval_bytes * (double)(1ull << level));
+	if (state->level_ns[level]) {
+		strbuf_add_text(out, " since ");
+		units_add_clock(out, state->level_ns[level]);
+	}
+	strbuf_add_text(out, state->levels_by_cpu >> level & 1 ? ": over HEAPSPY_CPU_MAX"
+							       : ": the state was full "
+								 "(HEAPSPY_STATE_MAX)");
+}
+
+static void check_interval(struct doctor_report *report, const struct state_header *state)
+{
+	struct strbuf interval = { 0 }, now = { 0 };
+	unsigned last = state->level <= HEAPSPY_LEVEL_MAX ? state->level : HEAPSPY_LEVEL_MAX, level;
+
+	units_add_bytes(&interval, (double)state->interval_bytes);
+	for (level = 1; level < last; level++)
+		if (state->level_ns[level]) {
+			add_level(&now, state, level);
+			strbuf_add_text(&now, "; ");
+		}
+	if (last) {
+		add_level(&now, state, last);
+		doctor_add(report, DOCTOR_NOTE, "interval", "%s at first; %s", interval.data,
+			now.data);
+	} else {
+		doctor_add(report, DOCTOR_OK, "interval", "%s, %llu samples so far", interval.data,
+			(unsigned long long)state->samples);
+	}
+	strbuf_deinit(&interval);
+	strbuf_deinit(&now);
+}
+
+/* What sampling has taken of one core, and may take. */
+static void check_cpu(struct doctor_report *report, const struct state_header *state)
+{
+	uint64_t age_ns = clock_ns(CLOCK_MONOTONIC) - state->start_ns;
+	struct strbuf budget = { 0 };
+
+	if (state->cpu_max_ppm) {
+		strbuf_addf(&budget, "sampling may take %g %%", (double)state->cpu_max_ppm / 1e4);
+	} else {
+		strbuf_add_text(&budget, "no budget");
+	}
+	/* In a time namespace the clock is another one. */
+	if ((int64_t)age_ns > 0)
+		doctor_add(report, DOCTOR_OK, "cpu",
+			"%.2g %% of one core so far; %s (HEAPSPY_CPU_MAX)",
+			100 * (double)state->self_ns / (double)age_ns, budget.data);
+	else
+		doctor_add(report, DOCTOR_OK, "cpu", "%s (HEAPSPY_CPU_MAX)", budget.data);
+	strbuf_deinit(&budget);
+}
+
 static void check_sampling(struct doctor_report *report, const struct state_header *state)
 {
-	struct strbuf interval = { 0 }, now = { 0 }, used = { 0 }, cap = { 0 };
-	unsigned level = state->level < 64 ? state->level : 63;
+	struct strbuf used = { 0 }, cap = { 0 };
 
 	if (state->flags & HEAPSPY_INFO_NOT_INTERPOSED)
 		doctor_add(report, DOCTOR_BAD, "malloc",
@@ -172,15 +228,8 @@ static void check_sampling(struct doctor_report *report, const struct state_head
 	if (state->flags & HEAPSPY_INFO_STOPPED)
 		doctor_add(report, DOCTOR_NOTE, "sampling",
 			"stopped: by HEAPSPY_START=off or heapspy_stop()");
-	units_add_bytes(&interval, (double)state->interval_bytes);
-	units_add_bytes(&now, (double)state->interval_bytes * (double)(1ull << level));
-	if (level)
-		doctor_add(report, DOCTOR_NOTE, "interval",
-			"%s now, thinned %u times from %s: the state was full (HEAPSPY_STATE_MAX)",
-			now.data, level, interval.data);
-	else
-		doctor_add(report, DOCTOR_OK, "interval", "%s, %llu samples so far", interval.data,
-			(unsigned long long)state->samples);
+	check_interval(report, state);
+	check_cpu(report, state);
 	units_add_bytes(&used, (double)state->used_bytes);
 	units_add_bytes(&cap, (double)state->max_bytes);
 	doctor_add(report, state->flags & HEAPSPY_INFO_STATE_PRIVATE ? DOCTOR_NOTE : DOCTOR_OK,
@@ -188,8 +237,6 @@ static void check_sampling(struct doctor_report *report, const struct state_head
 		state->flags & HEAPSPY_INFO_STATE_PRIVATE
 			? ", in private memory: nothing of it outlives the process"
 			: "");
-	strbuf_deinit(&interval);
-	strbuf_deinit(&now);
 	strbuf_deinit(&used);
 	strbuf_deinit(&cap);
 }
@@ -209,6 +256,10 @@ static bool add_in_force(struct strbuf *out, const struct state_header *state, c
 		units_add_bytes(out, (double)state->interval_bytes);
 	else if (!strcmp(name, "HEAPSPY_STATE_MAX"))
 		units_add_bytes(out, (double)state->max_bytes);
+	else if (!strcmp(name, "HEAPSPY_CPU_MAX") && state->cpu_max_ppm)
+		strbuf_addf(out, "%g%%", (double)state->cpu_max_ppm / 1e4);
+	else if (!strcmp(name, "HEAPSPY_CPU_MAX"))
+		strbuf_add_text(out, "off");
 	else if (!strcmp(name, "HEAPSPY_INTERVAL") && state->snapshot_interval_ns)
 		units_add_duration(out, (double)state->snapshot_interval_ns);
 	else if (!strcmp(name, "HEAPSPY_INTERVAL"))

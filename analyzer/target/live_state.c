@@ -39,7 +39,7 @@ struct live_state {
 
 int live_state_open(uint32_t pid, struct live_state **outp, struct fail *f)
 {
-	struct live_state *live = alloc_array(1, sizeof(*live));
+	struct live_state *live = alloc_aligned(sizeof(*live));
 
 	if (state_source_find(&live->source, pid, &live->header, f) < 0) {
 		free(live);
@@ -51,7 +51,7 @@ int live_state_open(uint32_t pid, struct live_state **outp, struct fail *f)
 
 int live_state_open_file(int dir_fd, const char *name, bool writable, struct live_state **outp)
 {
-	struct live_state *live = alloc_array(1, sizeof(*live));
+	struct live_state *live = alloc_aligned(sizeof(*live));
 	int ret = state_source_open(&live->source, dir_fd, name, writable, &live->header);
 
 	if (ret < 0) {
@@ -174,6 +174,24 @@ uint64_t live_state_rss_bytes(struct live_state *live)
 	return live->rss_bytes;
 }
 
+uint64_t live_state_rss_peak_bytes(const struct live_state *live)
+{
+	uint64_t end_ns = live->header.exit_ns ? live->header.exit_ns : live->ended_ns;
+
+	return rss_is_known(live, end_ns) ? live->rss_peak_bytes : 0;
+}
+
+static void read_limit(struct live_state *live, struct snapshot_facts *facts)
+{
+	struct snapshot_file *file;
+
+	if (live_state_has_ended(live))
+		return;
+	file = alloc_array(1, sizeof(*file));
+	snapshot_file_read_limit(file, live->source.pid, facts);
+	free(file);
+}
+
 /* Copies the state and collects what goes beside it. */
 static int begin_reading(struct live_state *live, enum heapspy_reason reason, const char *label,
 	struct snapshot_facts *facts, struct fail *f)
@@ -202,6 +220,7 @@ static int begin_reading(struct live_state *live, enum heapspy_reason reason, co
 		facts->rss_bytes = live->rss_bytes;
 		facts->rss_peak_bytes = live->rss_peak_bytes;
 	}
+	read_limit(live, facts);
 	facts->bytes_seen = state_copy_bytes_seen;
 	facts->bytes_seen_context = &live->copy;
 	return 0;

@@ -50,6 +50,9 @@ bool live_state_has_ended(struct live_state *live);
 /* RSS in bytes: now, or after its end as it was last seen by any of these functions. */
 uint64_t live_state_rss_bytes(struct live_state *live);
 
+/* The highest RSS so far in bytes; 0 if it was not looked at shortly before the end. */
+uint64_t live_state_rss_peak_bytes(const struct live_state *live);
+
 /*
  * A reading of this moment; *snapshotp is the caller's, for snapshot_free().
  * Works on a stopped process too. After the process has ended (or has replaced

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "analyzer/alloc.h"
@@ -17,9 +18,15 @@
 #define SETTLE_TRIES 8
 #define PIECE_BYTES  (64u << 10)
 
+static void drop(struct state_copy *copy)
+{
+	if (copy->state)
+		munmap(copy->state, copy->capacity);
+}
+
 void state_copy_deinit(struct state_copy *copy)
 {
-	free(copy->state);
+	drop(copy);
 	memset(copy, 0, sizeof(*copy));
 }
 
@@ -36,14 +43,15 @@ static bool make_room(struct state_copy *copy, const struct state_source *source
 	if (header->committed_bytes > copy->capacity) {
 		if (!state_source_holds(source, header->committed_bytes))
 			return false;
-		/* Zero pages cost nothing until they are read into. */
-		void *larger = calloc(1, header->committed_bytes);
+		/* Aligned as a state is; and zero pages cost nothing until they are read into. */
+		void *larger = mmap(NULL, header->committed_bytes, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-		if (!larger)
+		if (larger == MAP_FAILED)
 			return false;
 		if (copy->state)
 			memcpy(larger, copy->state, copy->capacity);
-		free(copy->state);
+		drop(copy);
 		copy->state = larger;
 		copy->capacity = header->committed_bytes;
 	}

@@ -8,6 +8,9 @@
 #include "preload/state/settings.h"
 #include "preload/rawsys.h"
 
+/* A budget of a hundred cores is none, but for a process on more than that. */
+#define CPU_MAX_PERCENT 10000
+
 typedef bool (*parse_function)(struct settings *o, const char *value, struct settings_names names);
 
 static bool parse_number(const char **sp, uint64_t *valuep)
@@ -137,6 +140,29 @@ static bool set_state_max(struct settings *o, const char *v, struct settings_nam
 	return parse_size(v, 256 << 10, 8ull << 30, &o->state_max_bytes);
 }
 
+/* "1%", "0.25%", "off" or "0". A bare 1 would be taken for either 1 % or a whole core. */
+static bool set_cpu_max(struct settings *o, const char *v, struct settings_names names)
+{
+	uint64_t percent, ppm = 0, unit = 10000;
+
+	if (strcmp(v, "off") != 0 && strcmp(v, "0") != 0) {
+		if (!parse_number(&v, &percent) || percent > CPU_MAX_PERCENT)
+			return false;
+		ppm = percent * unit;
+		if (*v == '.') {
+			for (v++; *v >= '0' && *v <= '9' && unit > 1; v++)
+				ppm += (uint64_t)(*v - '0') * (unit /= 10);
+			if (unit == 10000)
+				return false;
+		}
+		if (strcmp(v, "%") != 0)
+			return false;
+	}
+	o->cpu_max_ppm = (uint32_t)ppm;
+	o->cpu_max_is_set = true;
+	return true;
+}
+
 static bool set_children(struct settings *o, const char *v, struct settings_names names)
 {
 	static const char *const words[] = { "all", "exec", "none", NULL };
@@ -236,13 +262,14 @@ static const struct {
 	{ "HEAPSPY_DIR", set_dir, "a path of up to 500 bytes; %p pid, %c command, %h host, %%",
 		"heapspy.%c.%p" },
 	{ "HEAPSPY_SAMPLE", set_sample, "bytes such as 512KiB, 64KiB or 1", "512KiB" },
-	{ "HEAPSPY_INTERVAL", set_interval, "a time such as 60s, 250ms, 5m, or 0 for never",
+	{ "HEAPSPY_INTERVAL", set_interval, "a time from 10ms on such as 60s or 5m, or 0 for never",
 		"60s" },
 	{ "HEAPSPY_WRITER", set_writer, "auto, thread, inline, external or off", "auto" },
 	{ "HEAPSPY_UNWIND", set_unwind, "cfi, fp, libunwind or compare", "cfi" },
 	{ "HEAPSPY_DEPTH", set_depth, "a number of frames from 1 to 256", "128" },
 	{ "HEAPSPY_STATE", set_state, "an absolute directory on tmpfs, or anon", "/dev/shm" },
 	{ "HEAPSPY_STATE_MAX", set_state_max, "a size from 256KiB to 8GiB", "32MiB" },
+	{ "HEAPSPY_CPU_MAX", set_cpu_max, "a share of one core such as 1% or 0.5%, or off", "1%" },
 	{ "HEAPSPY_CHILDREN", set_children, "all, exec or none", "all" },
 	{ "HEAPSPY_START", set_start, "on or off", "on" },
 	/* Not a setting of the user's: last, and settings_describe() leaves it out. */
@@ -290,6 +317,7 @@ static void set_defaults(struct settings *o)
 	o->sample_bytes = 512 << 10;
 	o->interval_ns = 60ull * 1000000000;
 	o->state_max_bytes = 32 << 20;
+	o->cpu_max_ppm = 10000;
 	o->depth = 128;
 	strcpy(o->state_dir, "/dev/shm");
 	strcpy(o->tmpdir, "/tmp");
@@ -315,6 +343,9 @@ void settings_read(struct settings *o, char **environ_at_start, struct settings_
 		if (value && !variables[i].parse(o, value, names) && complain)
 			complain(context, variables[i].name, value, variables[i].expected);
 	}
+	/* Whoever wants every block is not to get every second one for want of a budget. */
+	if (o->sample_bytes == 1 && !o->cpu_max_is_set)
+		o->cpu_max_ppm = 0;
 	if (complain)
 		complain_of_unknown(environ_at_start, complain, context);
 }

@@ -18,6 +18,8 @@ struct settings {
 	uint64_t sample_bytes; /* R0, 1 .. 2^40 */
 	uint64_t interval_ns;  /* 0: no snapshots on time */
 	uint64_t state_max_bytes;
+	uint32_t cpu_max_ppm; /* own CPU, in millionths of a core; 0: no budget */
+	bool cpu_max_is_set;
 	unsigned depth; /* frames, 1 .. 256 */
 	enum settings_writer writer;
 	enum settings_children children;

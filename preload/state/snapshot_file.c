@@ -12,12 +12,16 @@
 #include "preload/file_limit.h"
 #include "preload/log.h"
 #include "preload/rawsys.h"
+#include "preload/state/memory_limit.h"
 #include "preload/state/pending.h"
 #include "preload/state/snapshot_file.h"
+#include "preload/state/state_map.h"
 
 #define NUMBER_MAX 999999u
 #define TRIES      100
 #define BRIEF_NS   1000000000ull
+#define PEAK_STEP  50 /* a peak snapshot for each fiftieth more */
+#define PEAK_NEAR  10 /* that lacks no more than a tenth of the peak */
 
 struct descriptor {
 	long fd;
@@ -92,6 +96,14 @@ void snapshot_file_read_memory_use(
 	}
 }
 
+_Static_assert(sizeof(struct memory_limit_work) <= SNAPSHOT_FILE_BUFFER_BYTES, "it lies in there");
+
+void snapshot_file_read_limit(
+	struct snapshot_file *file, uint32_t pid, struct snapshot_facts *facts)
+{
+	memory_limit_read((struct memory_limit_work *)file->buffer, "", pid, &facts->limit);
+}
+
 bool snapshot_file_bytes_seen(
 	const struct state_header *state, void *context, uint64_t *bytes_seenp)
 {
@@ -108,6 +120,15 @@ bool snapshot_file_is_due_at_exit(const struct state_header *state, uint64_t now
 {
 	return now_ns - state->start_ns >= BRIEF_NS || hs_load_relaxed(&state->samples) ||
 	       state->next_number != 1 || state->flags & HEAPSPY_INFO_NOT_INTERPOSED;
+}
+
+bool snapshot_file_is_peak_due(const struct state_header *state, uint64_t pictured_bytes)
+{
+	uint64_t live_bytes = state_live_bytes(state);
+	uint64_t most_bytes = hs_load_relaxed(&state->peak_live.bytes);
+
+	return live_bytes > pictured_bytes + pictured_bytes / PEAK_STEP &&
+	       live_bytes >= most_bytes - most_bytes / PEAK_NEAR;
 }
 
 /* Puts the finished file in its place, never over another one. */

@@ -39,6 +39,10 @@ int snapshot_file_write_as(struct snapshot_file *file, const struct state_header
 void snapshot_file_read_memory_use(
 	struct snapshot_file *file, uint32_t pid, struct snapshot_facts *facts);
 
+/* facts->limit of process pid, 0 for the calling one; see memory_limit.h for when not to. */
+void snapshot_file_read_limit(
+	struct snapshot_file *file, uint32_t pid, struct snapshot_facts *facts);
+
 /* For facts->bytes_seen: a state that lies in this process, or is mapped by it. */
 bool snapshot_file_bytes_seen(
 	const struct state_header *state, void *context, uint64_t *bytes_seenp);
@@ -48,5 +52,15 @@ bool snapshot_file_bytes_seen(
  * brief and never sampled, unless it must be told that its malloc was not ours.
  */
 bool snapshot_file_is_due_at_exit(const struct state_header *state, uint64_t now_ns);
+
+/* A snapshot at the peak comes not more often than so many times an interval. */
+#define SNAPSHOT_FILE_PEAKS 6
+
+/*
+ * Whether now would be the moment for one: a fiftieth more is live than in the fullest snapshot so
+ * far (pictured_bytes), and not much less than it ever was. A program that grows for ever gets one
+ * for each 2 %, 350 for a thousandfold.
+ */
+bool snapshot_file_is_peak_due(const struct state_header *state, uint64_t pictured_bytes);
 
 #endif

@@ -17,6 +17,7 @@
 #define LIVE_BUCKETS_MAX (1ull << 28)
 #define PATH_MAX_BYTES   4096
 #define NAMES_MAX        4096
+#define PAIR_TRIES       3
 
 /* Sums over the extras of one stack. */
 struct stack_sums {
@@ -406,6 +407,11 @@ static uint32_t at_most(uint32_t n, uint32_t max)
 	return n < max ? n : max;
 }
 
+static uint64_t at_most_64(uint64_t n, uint64_t max)
+{
+	return n < max ? n : max;
+}
+
 static uint64_t bytes_seen(struct output *out)
 {
 	uint64_t seen = 0;
@@ -437,14 +443,63 @@ static void begin_info(struct output *out)
 	info->cut_ns = out->facts->now_ns - s->start_ns;
 	info->interval_bytes = s->interval_bytes;
 	info->level = hs_load_acquire(&s->level);
+	/* The time of a level comes right after it, and may not be there yet: 0. */
+	for (i = 1; i <= info->level && i <= HEAPSPY_LEVEL_MAX; i++)
+		info->level_ns[i] = at_most_64(hs_load_relaxed(&s->level_ns[i]), info->cut_ns);
+	info->cpu_max_ppm = s->cpu_max_ppm;
 	info->variance_unit_log2 = s->variance_unit_log2;
 	info->state_max_bytes = s->max_bytes;
 	info->rss_bytes = out->facts->rss_bytes;
 	info->rss_peak_bytes = out->facts->rss_peak_bytes;
+	info->limit_kind = out->facts->limit.kind;
+	info->limit_bytes = out->facts->limit.limit_bytes;
+	info->limit_used_bytes = out->facts->limit.used_bytes;
 	out->strings_bytes = 1;
 	for (i = 0; info_string(out, i, &length); i++)
 		*offsets[i] = string_offset(out, length);
 	info->bytes_seen = bytes_seen(out);
+}
+
+/*
+ * A pair of words, both of one moment: should the first change while the second is read, once more.
+ * (Of a copy of the state both are what they were when it was made.)
+ */
+static void read_pair(const void *pair, uint64_t *ap, uint64_t *bp)
+{
+	const uint64_t *word = pair;
+	unsigned tries;
+
+	for (tries = 0; tries < PAIR_TRIES; tries++) {
+		*ap = hs_load_acquire(&word[0]);
+		*bp = hs_load_acquire(&word[1]);
+		if (hs_load_relaxed(&word[0]) == *ap)
+			return;
+	}
+}
+
+static uint64_t not_negative(uint64_t bytes)
+{
+	return (int64_t)bytes > 0 ? bytes : 0;
+}
+
+/* In the state a sum may be below 0 for a moment. */
+static void read_peak(const struct state_header *s, struct heapspy_info *info)
+{
+	uint64_t peak_ns;
+	unsigned i;
+
+	read_pair(&s->half, &info->half_bytes[0], &info->half_bytes[1]);
+	info->live_bytes = not_negative(info->half_bytes[0] + info->half_bytes[1]);
+	for (i = 0; i < 2; i++) {
+		read_pair(&s->half_peak[i], &info->half_peak_bytes[i], &info->half_other_bytes[i]);
+		info->half_bytes[i] = not_negative(info->half_bytes[i]);
+		info->half_peak_bytes[i] = not_negative(info->half_peak_bytes[i]);
+		info->half_other_bytes[i] = not_negative(info->half_other_bytes[i]);
+	}
+	read_pair(&s->peak_live, &info->peak_live_bytes, &peak_ns);
+	info->peak_ns = info->peak_live_bytes ? peak_ns - s->start_ns : 0;
+	info->older_peak_bytes = hs_load_relaxed(&s->older_peak_bytes);
+	info->older_peak_level = at_most(hs_load_relaxed(&s->older_peak_level), HEAPSPY_LEVEL_MAX);
 }
 
 static void end_info(struct output *out)
@@ -454,16 +509,13 @@ static void end_info(struct output *out)
 	unsigned i;
 
 	info->bytes_seen_end = bytes_seen(out);
-	if (info->level != hs_load_acquire(&s->level) || hs_load_acquire(&s->thinning_lock))
+	if (info->level != hs_load_acquire(&s->level) ||
+		hs_load_acquire(&s->walked_level) < info->level)
 		info->flags |= HEAPSPY_INFO_THINNING;
 	info->samples = hs_load_relaxed(&s->samples);
 	info->deaths = hs_load_relaxed(&s->deaths);
 	info->self_ns = hs_load_relaxed(&s->self_ns);
-	info->live_bytes = hs_load_relaxed(&s->live_bytes);
-	info->peak_live_bytes = hs_load_relaxed(&s->peak_live_bytes);
-	info->peak_ns = hs_load_relaxed(&s->peak_ns) - s->start_ns;
-	if (!info->peak_live_bytes)
-		info->peak_ns = 0;
+	read_peak(s, info);
 	info->state_bytes = hs_load_acquire(&s->committed_bytes);
 	for (i = 0; i < HEAPSPY_N_LOSSES; i++)
 		info->losses[i] = hs_load_relaxed(&s->losses[i]);

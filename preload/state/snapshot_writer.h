@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "preload/state/memory_limit.h"
 #include "preload/state/snapshot_output.h"
 #include "state.h"
 
@@ -22,6 +23,7 @@ struct snapshot_facts {
 	uint64_t now_ns; /* CLOCK_MONOTONIC: the cut */
 	uint64_t wall_ns;
 	uint64_t rss_bytes, rss_peak_bytes;
+	struct memory_limit limit;
 	const char *label; /* or NULL */
 	/* Exact bytes allocated so far, or at least so many (false); called before and after the
 	 * rest. */

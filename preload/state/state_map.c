@@ -37,6 +37,7 @@
 _Static_assert(sizeof(struct state_header) <= HEADER_BYTES, "the header has its room");
 
 static uint32_t frozen;
+static bool (*is_ours)(const struct state_header *state);
 
 static bool failed(long ret)
 {
@@ -141,15 +142,21 @@ void state_map_freeze(bool is_frozen)
 	hs_store_relaxed(&frozen, is_frozen);
 }
 
+void state_map_set_owner(bool (*is_ours_)(const struct state_header *state))
+{
+	is_ours = is_ours_;
+}
+
 /*
  * Makes the state reach at least end. Idempotent, so that threads need no lock:
- * two that grow at once populate the same pages.
+ * two that grow at once populate the same pages. So it does for the parent of a child that was
+ * forked in here: both go on.
  */
 static HS_COLD bool commit(struct state_header *state, uint64_t end)
 {
 	uint64_t committed = hs_load_acquire(&state->committed_bytes), step, target;
 
-	if (end > state->max_bytes || hs_load_relaxed(&frozen))
+	if (end > state->max_bytes || hs_load_relaxed(&frozen) || (is_ours && !is_ours(state)))
 		return false;
 	step = committed / 2;
 	step = step < STEP_BYTES_MIN   ? STEP_BYTES_MIN

@@ -33,6 +33,12 @@ uint64_t state_map_alloc(struct state_header *state, uint64_t bytes, uint64_t ke
 void state_map_freeze(bool is_frozen);
 
 /*
+ * From now on only states grow that is_ours() calls this process's: what a forked child makes
+ * accessible of its parent's state, the parent cannot reach. Inherited by forks.
+ */
+void state_map_set_owner(bool (*is_ours)(const struct state_header *state));
+
+/*
  * Appends a table of bytes (zeroed) to the directory. Returns its offset, 0 when
  * there is no room. Lock-free; but tables whose entries are numbered through
  * (state_map_entry()) must be appended under grow_lock, or two of them could
@@ -86,6 +92,15 @@ void *state_map_entry(const struct state_header *state, enum state_chunk_kind ki
 static inline uint64_t state_interval_bytes(const struct state_header *state)
 {
 	return state->interval_bytes << hs_load_relaxed(&state->level);
+}
+
+/* Bytes that the live samples stand for. */
+static inline uint64_t state_live_bytes(const struct state_header *state)
+{
+	int64_t bytes = (int64_t)(hs_load_relaxed(&state->half.bytes[0]) +
+				  hs_load_relaxed(&state->half.bytes[1]));
+
+	return bytes > 0 ? (uint64_t)bytes : 0;
 }
 
 /*

@@ -1,5 +1,6 @@
 """heapspy diff on made-up snapshots whose every figure is known."""
 import json
+import re
 
 import pytest
 import scenario
@@ -565,6 +566,17 @@ def test_failed_self_test_is_a_warning(heapspy, tmp_path):
     scenario.write_run(tmp_path / "run", lie)
     done = heapspy("diff", "run")
     assert done.code == 0 and "fails its self test" in done.err
+
+
+def test_failed_self_test_tells_the_figures_apart(heapspy, tmp_path):
+    def lie(s):
+        seen = sum(stack.allocated[2] for stack in s.stacks) - 250000
+        s.info.update(interval_bytes=1, bytes_seen=seen, bytes_seen_end=seen)
+
+    scenario.write_run(tmp_path / "run", lie)
+    err = heapspy("diff", "run").err
+    figures = re.search(r"stand for (.*), the exact count is (.*); do", err).groups()
+    assert figures[0] != figures[1], err
 
 
 def test_blocks_of_no_bytes_do_not_divide_by_zero(heapspy, tmp_path):

@@ -392,8 +392,8 @@ def test_private_state_and_no_writer(heapspy):
 def test_process_of_wrong_settings(heapspy):
     with waiting(interval="soon") as pid:
         done = heapspy("doctor", pid)
-    assert ("bad", "HEAPSPY_INTERVAL='soon' cannot be used: expected a time such as 60s, 250ms, "
-            "5m, or 0 for never; the default serves (60s)") in text_of(done, "settings")
+    assert ("bad", "HEAPSPY_INTERVAL='soon' cannot be used: expected a time from 10ms on such "
+            "as 60s or 5m, or 0 for never; the default serves (60s)") in text_of(done, "settings")
     assert done.code == 1
 
 
@@ -445,7 +445,7 @@ def test_process_that_has_overwritten_its_environment(heapspy, titled, tmp_path)
     assert {text for level, text in told if level == "ok"} == {
         "HEAPSPY_SAMPLE: 64 KiB, by its state", "HEAPSPY_INTERVAL: 5 min, by its state",
         "HEAPSPY_WRITER: external, by its state", f"HEAPSPY_DIR: {tmp_path}/out, by its state",
-        "HEAPSPY_STATE_MAX: 32 MiB, by its state"}
+        "HEAPSPY_STATE_MAX: 32 MiB, by its state", "HEAPSPY_CPU_MAX: 1%, by its state"}
     ((level, text),) = [line for line in told if line[0] != "ok"]
     assert level == "note" and text.endswith(" cannot be read: the program has overwritten its environment")
     assert "HEAPSPY_DEPTH" in text and "HEAPSPY_SAMPLE" not in text

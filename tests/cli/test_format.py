@@ -36,6 +36,11 @@ def agree(heapspy, path):
     assert int(info["start_id"], 16) == ours.info["start_id"]
     assert info["boot_id"] == ours.info["boot_id"].hex()
     assert list(info["losses"].values()) == ours.losses
+    for name in ours.more.keys() & info.keys():
+        expected = ours.more[name]
+        if name == "limit_kind":
+            expected = [None, "cgroup v2", "cgroup v1", "RLIMIT_AS"][expected]
+        assert info[name] == expected, name
     assert [(m["serial"], m["path"], int(m["start"], 16), int(m["end"], 16), int(m["load_bias"], 16),
              m["build_id"] or "") for m in theirs["modules"]] == [
         (m.serial, m.path, m.start, m.end, m.bias, m.build_id.hex()) for m in ours.modules]
@@ -65,12 +70,15 @@ def test_made_up_snapshot(heapspy, tmp_path):
                              allocated=(2**64 - 1,) * 5, deaths={0: (1, 2, 3), 47: (4, 5, 6)}))
     s.ticks = [(10**9, 2**40, 7), (2 * 10**9, 2**41, 8)]
     s.losses = list(range(16))
+    s.more = dict(half_bytes=[1, 2**63], half_peak_bytes=[2**40, 3], half_other_bytes=[4, 2**41], older_peak_bytes=5,
+                  older_peak_level=15, limit_kind=3, limit_bytes=2**62, limit_used_bytes=6)
     s.live[0].level, s.live[0].birth_level = 15, 14
     agree(heapspy, s.write(tmp_path / "a.hspy"))
 
 
 def test_sections_in_any_order_and_unknown_ones(heapspy, tmp_path):
     s = scenario.moments()[1]
+    s.more = {"half_bytes": [1, 2]}
     bodies = dict(reversed(s.sections().items()))
     bodies[sf.INFO] += b"a field of a later writer"
     bodies[99] = b"a section of a later writer"

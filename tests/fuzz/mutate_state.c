@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "analyzer/alloc.h"
 #include "analyzer/target/live_state.h"
 #include "analyzer/target/proc.h"
 #include "preload/live_table.h"
@@ -168,7 +169,7 @@ static void test_mutants(void)
 {
 	struct state_header *state = make_state();
 	size_t bytes = state->committed_bytes;
-	uint8_t *mutant = malloc(bytes);
+	uint8_t *mutant = alloc_aligned(bytes);
 	unsigned i, good = 0;
 
 	CHECK(read_file(state, bytes, bytes));
@@ -190,7 +191,7 @@ static void test_a_state_that_repeats_itself(void)
 {
 	struct state_header *state = make_state();
 	size_t bytes = state->committed_bytes;
-	uint8_t *mutant = malloc(bytes);
+	uint8_t *mutant = alloc_aligned(bytes);
 	struct state_header *h = (struct state_header *)mutant;
 	uint64_t *words = (uint64_t *)mutant, i;
 	uint32_t stack = 0;

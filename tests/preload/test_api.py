@@ -53,6 +53,30 @@ def test_program_with_the_header(compiler, level, pie, tmp_path):
     assert hspy.live_bytes(f"{tmp_path}/run@2", "main") == 301000
 
 
+def test_no_block_is_sampled_for_a_stop_and_a_start(tmp_path):
+    """Its own bytes decide, as ever: one in 65536 is a sample."""
+    source = tmp_path / "program.c"
+    source.write_text("""
+#include <heapspy/heapspy.h>
+#include <stdlib.h>
+
+int main(void)
+{
+	for (int i = 0; i < 1000; i++) {
+		heapspy_stop();
+		heapspy_start();
+		malloc(16);
+	}
+	heapspy_snapshot(NULL);
+	return 0;
+}
+""")
+    hspy.run(["gcc", "-fno-builtin", "-I", hspy.ROOT / "include", source, "-o", tmp_path / "program"],
+             tmp_path, preload=())
+    run = hspy.run([tmp_path / "program"], tmp_path / "run", sample="1MiB")
+    assert hspy.info(run.last)["samples"] < 3
+
+
 def test_start_off(tmp_path):
     source = tmp_path / "program.c"
     source.write_text(SOURCE)

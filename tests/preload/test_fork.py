@@ -62,6 +62,29 @@ def test_every_process_has_its_own_figures(mode, tmp_path):
     assert figures(directory_of(run, child)) == {"keep_before": (0, 0), "keep_here": (100000, 100)}
 
 
+@pytest.mark.parametrize("mode", FORKED)
+def test_children_of_a_process_without_a_state_file(mode, tmp_path):
+    """They cannot see that a parent is profiled, but know: its directory stays its own."""
+    run, child = run_mode(mode, tmp_path, state="anon")
+    if mode not in NO_PARENT:
+        assert figures(run.dir) == {"keep_before": (50000, 50), "keep_here": (100000, 100)}
+    assert directory_of(run, child).parent == run.dir
+
+
+@pytest.mark.parametrize("call", ["fork", "free"])
+def test_children_forked_inside_our_code_leave_the_parents_figures_alone(call, tmp_path):
+    """By a handler, at each seventh instruction; the child goes on in there before its parent does."""
+    n = 300
+    run = hspy.run([hspy.victim("prog_left"), call, 1, 7, n], tmp_path, sample=1, interval=0, cpu_max="off",
+                   preload=[hspy.LIBRARY, hspy.victim("lib_bump.so")])
+    info = hspy.info(run.last)
+    # Counted twice where the fork came in the middle of the counting itself.
+    assert 100 * n <= info["bytes_seen"] <= 100 * (n + 8)
+    assert n <= info["samples"] <= n + 45
+    if call == "free":
+        assert n - 8 <= info["deaths"] <= n + 8
+
+
 @pytest.mark.parametrize("mode", ALL)
 def test_children_exec_profiles_new_programs_only(mode, tmp_path):
     run, child = run_mode(mode, tmp_path, children="exec")

@@ -163,7 +163,7 @@ def test_locked_memory(tmp_path):
 
 def signals(seconds, directory):
     return hspy.run([hspy.victim("prog_signals"), seconds], directory, timeout=seconds + 30, sample=64,
-                    interval="100ms", cpu_max="100%",
+                    interval="100ms", cpu_max="off",
                     preload=[hspy.LIBRARY, hspy.victim("lib_bump.so")])
 
 
@@ -187,6 +187,21 @@ def test_a_handler_that_allocates_at_any_instruction(tmp_path):
     # In the dozen instructions between counting a block and putting it back, nothing is sampled.
     seen = sites["in_handler"][3] + info["losses"]["reentry"]
     assert run.truth["in_handlers"] - 10 * 16 <= seen <= run.truth["in_handlers"] + 10
+
+
+@pytest.mark.parametrize("way, first, n, least", [("jump", 100, 60, 60 * 100), ("deep", 800, 3, 3 * 1000)])
+def test_sampling_goes_on_after_a_handler_has_jumped_out(way, first, n, least, tmp_path):
+    """Out of a sampled malloc: each time soon for blocks from the same place, late for those from below."""
+    run = hspy.run([hspy.victim("prog_left"), way, first, 30, n], tmp_path, sample=1, interval=0, cpu_max="off",
+                   preload=[hspy.LIBRARY, hspy.victim("lib_bump.so")])
+    assert hspy.sites(run.last)["deeper" if way == "deep" else "again"][3] >= least
+
+
+@pytest.mark.parametrize("mode", ["fork", "alias", "resize"])
+def test_blocks_from_before_the_allocator_was_found(mode, tmp_path):
+    """No allocator knows them: whoever frees them, and whenever, must not get that far."""
+    run = hspy.run([hspy.victim("prog_boot"), mode], tmp_path, sample=2, cpu_max="off")
+    assert run.truth["early"] > 0
 
 
 def test_no_memory_contents_in_snapshots(tmp_path):

@@ -25,7 +25,7 @@ def leak_row(victim, seconds, directory, **settings):
 def test_leaking_function_is_first_and_its_range_holds_the_truth(victim, tmp_path):
     misses = []
     for attempt in range(3):
-        truth, low, high = leak_row(victim, 0, tmp_path / str(attempt), cpu_max="100%")
+        truth, low, high = leak_row(victim, 0, tmp_path / str(attempt), cpu_max="off")
         if low <= truth <= high:
             return
         misses.append((truth, low, high))
@@ -55,7 +55,7 @@ def test_ranges_hold_the_truth_as_often_as_they_say(tmp_path):
     nominal 5 %, and once in 10 000 at the coverage that was measured (97.7 %)."""
     misses = []
     for attempt in range(20):
-        truth, low, high = leak_row("prog_leak", 0, tmp_path / str(attempt), cpu_max="100%")
+        truth, low, high = leak_row("prog_leak", 0, tmp_path / str(attempt), cpu_max="off")
         if not low <= truth <= high:
             misses.append((truth, low, high))
     assert len(misses) < 5, misses

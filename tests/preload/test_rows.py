@@ -137,7 +137,7 @@ def check(run, moment, symbols=None):
 
 
 def profile(program, directory, *arguments, **settings):
-    return hspy.run([program, *arguments], directory / "out", sample=1, cpu_max="100%", **settings)
+    return hspy.run([program, *arguments], directory / "out", sample=1, cpu_max="off", **settings)
 
 
 def build_and_check(directory, words, *sources, links=(), arguments=(), **settings):

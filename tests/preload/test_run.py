@@ -63,7 +63,7 @@ def test_nothing_is_said_at_the_start_and_two_lines_at_the_end(tmp_path):
     assert code == 4 and len(lines) == 2 and len(stderr.splitlines()) == 2, stderr
     (directory,) = tmp_path.iterdir()
     assert directory.name == f"heapspy.prog_job.{job.pids[0]}"
-    found = re.fullmatch(r".*prog_job exited 4 after 0:00:\d\d\.\d\. Peak about ([\d.]+) KiB, live at exit "
+    found = re.fullmatch(r".*prog_job exited 4 after 0:00:\d\d\.\d\. Peak ([\d.]+) KiB \(exact[^)]*\), live at exit "
                          r"([\d.]+) KiB, (\d+) samples, 1 snapshot, [\d.]+ KiB in (\S+)", lines[0])
     assert found, lines[0]
     assert 97 <= float(found[2]) <= float(found[1]) < 120 and int(found[3]) >= 100
@@ -750,7 +750,7 @@ def test_in_other_namespaces(wrapper, tmp_path, state_dir):
     assert len(found) == 1, (done.stderr, directories(tmp_path))
     assert 2 <= len(hspy.snapshots(found[0])) <= 8
     reasons = [hspy.info(path)["reason"] for path in hspy.snapshots(found[0])]
-    assert reasons[-1] == "exit" and set(reasons[:-1]) <= {"interval"}, reasons
+    assert reasons[-1] == "exit" and set(reasons[:-1]) <= {"interval", "peak"}, reasons
     assert os.listdir(state_dir) == []
 
 

@@ -11,7 +11,7 @@ BAD_VALUES = {
     "HEAPSPY_DIR": "%x", "HEAPSPY_SAMPLE": "half", "HEAPSPY_INTERVAL": "-5s",
     "HEAPSPY_WRITER": "me", "HEAPSPY_UNWIND": "luck", "HEAPSPY_DEPTH": "0", "HEAPSPY_STATE": "here",
     "HEAPSPY_STATE_MAX": "12", "HEAPSPY_CHILDREN": "some", "HEAPSPY_START": "maybe",
-    "HEAPSPY_VERBOSE": "very",
+    "HEAPSPY_VERBOSE": "very", "HEAPSPY_CPU_MAX": "1",
 }
 
 

@@ -75,7 +75,8 @@ select name, sql from sqlite_schema;
 
 def test_python(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONMALLOC", "malloc")
-    run = hspy.run(["/usr/bin/python3", "-I", "-c", PYTHON], tmp_path, unwind="compare", sample="4KiB", interval=0)
+    run = hspy.run(["/usr/bin/python3", "-I", "-c", PYTHON], tmp_path, unwind="compare", sample="4KiB", interval=0,
+                   cpu_max="off")
     assert run.stdout.startswith("[(")
     (report,) = unwinders.reports(run.stderr)
     check_all_equal(report, 3000)
@@ -86,7 +87,7 @@ def test_python(tmp_path, monkeypatch):
 def test_cxx_compiler(tmp_path):
     (tmp_path / "a.cc").write_text(CXX, encoding="ascii")
     run = hspy.run(["g++", "-fsyntax-only", tmp_path / "a.cc"], tmp_path / "out",
-                   unwind="compare", sample="16KiB", interval=0)
+                   unwind="compare", sample="16KiB", interval=0, cpu_max="off")
     # The compiler itself, which cc1plus is, and the driver that starts it.
     driver, compiler = sorted(unwinders.reports(run.stderr), key=lambda report: report["compared"])
     check_all_equal(driver, 1)
@@ -96,7 +97,8 @@ def test_cxx_compiler(tmp_path):
 
 @pytest.mark.skipif(not shutil.which("sqlite3"), reason="sqlite3 is not installed")
 def test_sqlite(tmp_path):
-    run = hspy.run(["sqlite3", "-batch", ":memory:", SQL], tmp_path, unwind="compare", sample=512, interval=0)
+    run = hspy.run(["sqlite3", "-batch", ":memory:", SQL], tmp_path, unwind="compare", sample=512, interval=0,
+                   cpu_max="off")
     assert "12586269025" not in run.stderr and "7778742049" in run.stdout
     (report,) = unwinders.reports(run.stderr)
     check_all_equal(report, 3000)
@@ -238,7 +240,8 @@ def test_frame_pointers(option, tmp_path):
 
 def test_frame_pointers_where_there_are_none(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONMALLOC", "malloc")
-    run = hspy.run(["/usr/bin/python3", "-I", "-c", PYTHON], tmp_path, unwind="fp", sample="1KiB", interval=0)
+    run = hspy.run(["/usr/bin/python3", "-I", "-c", PYTHON], tmp_path, unwind="fp", sample="1KiB", interval=0,
+                   cpu_max="off")
     assert run.stdout.startswith("[(")
     assert all("approx" in stack["flags"] for stack in hspy.dump(run.last)["stacks"] if stack["n_frames"] > 1)
 

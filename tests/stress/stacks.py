@@ -71,7 +71,8 @@ def measure(name):
         os.chmod(state, 0o1777)
         os.environ["HEAPSPY_STATE"] = state
         for _ in range(ROUNDS_MAX):
-            bench = programs.Bench(place, unwind="compare", sample=sample, interval=0, depth=256, writer="inline")
+            bench = programs.Bench(place, unwind="compare", sample=sample, interval=0, depth=256,
+                                   writer="inline", cpu_max="off")
             texts = run(bench)
             if not any((bench.place / "out").rglob("*.hspy")):
                 raise RuntimeError("it left no snapshot")

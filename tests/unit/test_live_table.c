@@ -74,6 +74,26 @@ static void test_addresses_of_one_filter_bit_find_each_other(void)
 	CHECK(!live_table_has_index(state, index));
 }
 
+/* With every block a sample, bits stay; they must go once the interval has been raised. */
+static void test_bits_left_behind_go_when_asked_for(void)
+{
+	struct state_header *state = state_fixture(32 << 20, 1);
+	struct state_live_value value = value_of(1), out;
+	void *gone = (void *)0x7e0000000040, *alive = (void *)0x7e0000000080;
+	/* One that shares its bit with a sample that lives. */
+	void *alias = (void *)(0x7e0000000080 + (1ull << 28));
+
+	CHECK(live_table_insert(state, (uintptr_t)gone, &value) == LIVE_INSERTED);
+	CHECK(live_table_insert(state, (uintptr_t)alive, &value) == LIVE_INSERTED);
+	CHECK(live_table_remove(state, (uintptr_t)gone, &out));
+	CHECK(filter_test(gone) && filter_test(alias));
+	CHECK(!live_table_remove(state, (uintptr_t)gone, &out) && filter_test(gone));
+	state->level = 1;
+	CHECK(!live_table_remove(state, (uintptr_t)gone, &out) && !filter_test(gone));
+	CHECK(!live_table_remove(state, (uintptr_t)alias, &out) && filter_test(alias));
+	CHECK(live_table_remove(state, (uintptr_t)alive, &out) && !filter_test(alive));
+}
+
 static void test_full_is_said(void)
 {
 	struct state_header *state = state_fixture(256 << 10, 4096);
@@ -84,6 +104,16 @@ static void test_full_is_said(void)
 		i++;
 	CHECK(i > 300 && i < 10000);
 	CHECK(live_table_remove(state, 64, &out));
+}
+
+static void walk_all(struct state_header *state,
+	bool (*visit)(struct state_header *state, struct state_live_value *value),
+	void (*died)(struct state_header *state, const struct state_live_value *value))
+{
+	struct live_position at = live_table_begin(state);
+
+	while (live_table_thin(state, &at, visit, died))
+		;
 }
 
 static bool keep_odd(struct state_header *state, struct state_live_value *value)
@@ -106,10 +136,36 @@ static void test_a_walk_removes_what_it_is_told(void)
 		value = value_of(i * 64);
 		live_table_insert(state, i * 64, &value);
 	}
-	live_table_thin(state, keep_odd, never);
+	walk_all(state, keep_odd, never);
 	CHECK(count_of(state) == 500);
 	for (i = 1; i <= 1000; i++)
 		CHECK(live_table_remove(state, i * 64, &out) == (i % 2 == 1));
+}
+
+static void add_up(void *context, uint64_t size)
+{
+	uint64_t *sums = context;
+
+	sums[0]++;
+	sums[1] += size;
+}
+
+static void test_a_survey_sees_some_of_all_segments(void)
+{
+	struct state_header *state = state_fixture(32 << 20, 4096);
+	struct state_live_value value = { 0 };
+	uint64_t all[2] = { 0 }, some[2] = { 0 }, i;
+
+	for (i = 1; i <= 40000; i++) {
+		value.size_thread = i | 7ull << 48;
+		live_table_insert(state, i * 64, &value);
+	}
+	live_table_survey(state, 1u << 20, add_up, all);
+	CHECK(all[0] == 40000 && all[1] == 40000ull * 40001 / 2);
+	live_table_survey(state, 200, add_up, some);
+	CHECK(some[0] > 500 && some[0] < 200 * STATE_BUCKET_SLOTS);
+	/* The oldest have the smallest sizes, and the first segments to themselves. */
+	CHECK_NEAR(some[1] / some[0], 20000, 2000);
 }
 
 /* Threads insert and remove their own addresses while a walk claims every slot in turn. */
@@ -155,7 +211,7 @@ static void *churn(void *argument)
 static void *walk(void *argument)
 {
 	while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE))
-		live_table_thin(shared_state, keep_all, died);
+		walk_all(shared_state, keep_all, died);
 	return NULL;
 }
 
@@ -188,8 +244,10 @@ int main(void)
 {
 	TAP_RUN(test_what_goes_in_comes_out_once);
 	TAP_RUN(test_addresses_of_one_filter_bit_find_each_other);
+	TAP_RUN(test_bits_left_behind_go_when_asked_for);
 	TAP_RUN(test_full_is_said);
 	TAP_RUN(test_a_walk_removes_what_it_is_told);
+	TAP_RUN(test_a_survey_sees_some_of_all_segments);
 	TAP_RUN(test_threads_and_a_walker);
 	return tap_done();
 }

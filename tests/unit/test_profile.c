@@ -172,6 +172,13 @@ static void test_self_test(void)
 	CHECK(profile_self_test(s, &estimate, &difference));
 	s->info.bytes_seen = s->info.bytes_seen_end = 5263390 + 4 * 1659000 + (8 << 19);
 	CHECK(!profile_self_test(s, &estimate, &difference));
+	/* Lost samples explain that there is too little, but not too much. */
+	s->info.losses[HEAPSPY_LOSS_STATE_FULL] = 1;
+	CHECK(profile_self_test(s, &estimate, &difference));
+	s->info.bytes_seen = s->info.bytes_seen_end = 1;
+	s->info.interval_bytes = 1;
+	CHECK(!profile_self_test(s, &estimate, &difference));
+	s->info.losses[HEAPSPY_LOSS_STATE_FULL] = 0;
 	/* An exact run: ten blocks may be ten bytes off, being empty, but no more than a bit. */
 	s->info.interval_bytes = 1;
 	s->info.bytes_seen = s->info.bytes_seen_end = 5263390 + 10;

@@ -230,7 +230,7 @@ static void test_weights_at_512_kib(void)
 static void test_weights_agree_with_libm(void)
 {
 	struct sample_rng rng;
-	double worst_b = 0, worst_c = 0, worst_v = 0;
+	double worst_b = 0, worst_c = 0, worst_v = 0, worst_chance = 0;
 	int n;
 
 	sample_rng_seed(&rng, 4);
@@ -239,7 +239,7 @@ static void test_weights_agree_with_libm(void)
 		unsigned doublings = (unsigned)(sample_rng_next(&rng) % 18);
 		unsigned unit = sample_variance_unit_log2(interval >> doublings);
 		struct sample_weight w;
-		long double x, p, b, c, v;
+		long double x, p, b, c, v, chance;
 
 		/* Half of the time within the range where neither limit holds. */
 		if (n & 1)
@@ -252,15 +252,21 @@ static void test_weights_agree_with_libm(void)
 		b = (long double)size / p;
 		c = 1024 / p;
 		v = interval <= 1 ? 0 : ldexpl(b * b * expl(-x), -(int)unit);
+		chance = interval <= 1 ? 0 : b * b * expl(-x) / (long double)interval;
 		worst_b = fmax(
 			worst_b, (double)(fabsl((long double)w.bytes - b) / (.5L + 1e-9L * b)));
 		worst_c = fmax(worst_c,
 			(double)(fabsl((long double)w.count_1024 - c) / (.5626L + 1e-9L * c)));
 		worst_v = fmax(
 			worst_v, (double)(fabsl((long double)w.variance - v) / (.5L + 1e-9L * v)));
+		worst_chance = fmax(worst_chance,
+			(double)(fabsl((long double)w.chance - chance) / (1 + 2e-9L * chance)));
+		CHECK(w.chance <= w.bytes);
 	}
-	printf("# weights: error over tolerance, bytes %.3f, count %.3f, variance %.3f\n", worst_b,
-		worst_c, worst_v);
+	printf("# weights: error over tolerance, bytes %.3f, count %.3f, variance %.3f, chance "
+	       "%.3f\n",
+		worst_b, worst_c, worst_v, worst_chance);
+	CHECK(worst_chance <= 1.0001);
 	CHECK(worst_b <= 1.0001);
 	CHECK(worst_c <= 1.0001);
 	CHECK(worst_v <= 1.0001);

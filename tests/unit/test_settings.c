@@ -22,6 +22,7 @@ static void test_defaults(void)
 	CHECK(o.interval_ns == 60000000000ull);
 	CHECK(o.state_max_bytes == 32 << 20);
 	CHECK(o.depth == 128);
+	CHECK(o.cpu_max_ppm == 10000);
 	CHECK(o.writer == WRITER_AUTO && o.children == CHILDREN_ALL);
 	CHECK(o.unwind == SETTINGS_CFI && !o.start_off && !o.state_anon && !o.verbose);
 	CHECK(!strcmp(o.state_dir, "/dev/shm") && !o.dir[0]);
@@ -46,6 +47,35 @@ static void test_values(void)
 	CHECK(read_one("HEAPSPY_STATE_MAX=1MiB").state_max_bytes == 1 << 20);
 }
 
+static void test_a_budget_is_a_share_of_a_core(void)
+{
+	CHECK(read_one("HEAPSPY_CPU_MAX=1%").cpu_max_ppm == 10000);
+	CHECK(read_one("HEAPSPY_CPU_MAX=0.5%").cpu_max_ppm == 5000);
+	CHECK(read_one("HEAPSPY_CPU_MAX=0.0001%").cpu_max_ppm == 1);
+	CHECK(read_one("HEAPSPY_CPU_MAX=2.25%").cpu_max_ppm == 22500);
+	CHECK(read_one("HEAPSPY_CPU_MAX=250%").cpu_max_ppm == 2500000);
+	CHECK(read_one("HEAPSPY_CPU_MAX=10000%").cpu_max_ppm == 100000000);
+	CHECK(read_one("HEAPSPY_CPU_MAX=0").cpu_max_ppm == 0);
+	CHECK(read_one("HEAPSPY_CPU_MAX=0%").cpu_max_ppm == 0);
+	CHECK(read_one("HEAPSPY_CPU_MAX=off").cpu_max_ppm == 0);
+}
+
+static void test_every_block_means_no_budget_unless_one_is_set(void)
+{
+	char every[] = "HEAPSPY_SAMPLE=1", set[] = "HEAPSPY_CPU_MAX=1%",
+	     bad[] = "HEAPSPY_CPU_MAX=1";
+	char *both[] = { every, set, NULL }, *with_bad[] = { every, bad, NULL };
+	struct settings_names names = { "a", "host", 42 };
+	struct settings o;
+
+	CHECK(read_one("HEAPSPY_SAMPLE=1").cpu_max_ppm == 0);
+	CHECK(read_one("HEAPSPY_SAMPLE=2").cpu_max_ppm == 10000);
+	settings_read(&o, both, names, NULL, NULL);
+	CHECK(o.cpu_max_ppm == 10000);
+	settings_read(&o, with_bad, names, NULL, NULL);
+	CHECK(o.cpu_max_ppm == 0);
+}
+
 static void test_directory_sequences(void)
 {
 	CHECK(!strcmp(read_one("HEAPSPY_DIR=/v/%h-%c-%p%%").dir, "/v/host-a_b-42%"));
@@ -62,7 +92,11 @@ static void test_nonsense_leaves_the_default(void)
 		"HEAPSPY_INTERVAL=s", "HEAPSPY_WRITER=me", "HEAPSPY_UNWIND=magic",
 		"HEAPSPY_DEPTH=0", "HEAPSPY_DEPTH=257", "HEAPSPY_STATE=relative",
 		"HEAPSPY_STATE_MAX=1", "HEAPSPY_CHILDREN=some", "HEAPSPY_START=maybe",
-		"HEAPSPY_VERBOSE=2" };
+		"HEAPSPY_VERBOSE=2", "HEAPSPY_CPU_MAX=1", "HEAPSPY_CPU_MAX=%",
+		"HEAPSPY_CPU_MAX=", "HEAPSPY_CPU_MAX=-1%", "HEAPSPY_CPU_MAX=.5%",
+		"HEAPSPY_CPU_MAX=1.%", "HEAPSPY_CPU_MAX=1,5%", "HEAPSPY_CPU_MAX=1.23456%",
+		"HEAPSPY_CPU_MAX=10001%", "HEAPSPY_CPU_MAX=1% ", "HEAPSPY_CPU_MAX=none",
+		"HEAPSPY_CPU_MAX=99999999999999999999%" };
 	struct settings standard = read_one(NULL);
 	unsigned i;
 
@@ -72,6 +106,7 @@ static void test_nonsense_leaves_the_default(void)
 		CHECK(o.sample_bytes == standard.sample_bytes);
 		CHECK(o.interval_ns == standard.interval_ns);
 		CHECK(o.writer == standard.writer && o.children == standard.children);
+		CHECK(o.cpu_max_ppm == standard.cpu_max_ppm);
 		CHECK(o.depth == standard.depth && o.state_max_bytes == standard.state_max_bytes);
 		CHECK(o.unwind == SETTINGS_CFI && !o.start_off && !o.verbose && !o.state_anon);
 		CHECK(!strcmp(o.state_dir, standard.state_dir));
@@ -82,6 +117,8 @@ int main(void)
 {
 	TAP_RUN(test_defaults);
 	TAP_RUN(test_values);
+	TAP_RUN(test_a_budget_is_a_share_of_a_core);
+	TAP_RUN(test_every_block_means_no_budget_unless_one_is_set);
 	TAP_RUN(test_directory_sequences);
 	TAP_RUN(test_nonsense_leaves_the_default);
 	return tap_done();

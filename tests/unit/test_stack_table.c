@@ -70,7 +70,7 @@ static void test_counters_add_up(void)
 	uint64_t frame = 42, n = 0, B = 0, C = 0;
 	uint32_t id = stack_table_intern(state, &frame, 1, 0, 0), extra;
 	struct state_stack *s = stack_table_record(state, id);
-	struct sample_weight w = { 100, 2048, 7 }, smaller = { 130, 1024, 9 };
+	struct sample_weight w = { 100, 2048, 7, 0 }, smaller = { 130, 1024, 9, 0 };
 	unsigned j;
 
 	for (j = 0; j < 64; j++) {

@@ -46,6 +46,25 @@ static void test_a_frozen_state_does_not_grow(void)
 	CHECK(state_map_alloc(state, 512 << 10, 0) != 0);
 }
 
+static bool is_nobodys(const struct state_header *state)
+{
+	return false;
+}
+
+static void test_a_forked_child_does_not_grow_its_parents(void)
+{
+	int error = 0;
+	struct state_header *state = state_map_create(NULL, 1 << 20, &error);
+	uint64_t committed = state->committed_bytes;
+
+	state_map_set_owner(is_nobodys);
+	CHECK(state_map_alloc(state, 16, 0) != 0);
+	CHECK(state_map_alloc(state, 512 << 10, 0) == 0);
+	CHECK(state->committed_bytes == committed);
+	state_map_set_owner(NULL);
+	CHECK(state_map_alloc(state, 512 << 10, 0) != 0);
+}
+
 static void test_the_file(void)
 {
 	char path[64];
@@ -86,6 +105,7 @@ int main(void)
 {
 	TAP_RUN(test_records_up_to_the_cap);
 	TAP_RUN(test_a_frozen_state_does_not_grow);
+	TAP_RUN(test_a_forked_child_does_not_grow_its_parents);
 	TAP_RUN(test_the_file);
 	TAP_RUN(test_chunks_are_found_youngest_first);
 	return tap_done();
