@@ -37,6 +37,7 @@ struct command {
 /* One line each; the table is in commands.c. */
 extern const struct command cmd_diff;
 extern const struct command cmd_top;
+extern const struct command cmd_trend;
 extern const struct command cmd_churn;
 extern const struct command cmd_live;
 extern const struct command cmd_dump;

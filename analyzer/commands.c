@@ -13,6 +13,7 @@ const struct command *const commands_all[] = {
 	&cmd_run,
 	&cmd_diff,
 	&cmd_top,
+	&cmd_trend,
 	&cmd_churn,
 	&cmd_live,
 	&cmd_snapshot,
