@@ -39,6 +39,7 @@ extern const struct command cmd_diff;
 extern const struct command cmd_top;
 extern const struct command cmd_trend;
 extern const struct command cmd_churn;
+extern const struct command cmd_check;
 extern const struct command cmd_live;
 extern const struct command cmd_dump;
 extern const struct command cmd_doctor;

@@ -16,6 +16,7 @@ const struct command *const commands_all[] = {
 	&cmd_trend,
 	&cmd_churn,
 	&cmd_live,
+	&cmd_check,
 	&cmd_snapshot,
 	&cmd_dump,
 	&cmd_doctor,

@@ -22,6 +22,8 @@ COMMANDS = words_of_overview(r"^  (?!heapspy)([a-z]+) ")
 TOPICS = words_of_overview(r"explains: (.*)\.$")[0].split(", ")
 # What each command works on that does not exist, and how it then ends.
 ARGUMENTS = {"run": (["/nothing"], 127), "diff": (["/nothing", "/nothing"], 3), "top": (["/nothing"], 3),
+             "churn": (["/nothing", "/nothing"], 3), "trend": (["/nothing"], 3),
+             "check": (["--baseline", "/nothing", "--candidate", "/nothing/else"], 3),
              "dump": (["/nothing"], 3), "snapshot": (["2147483647"], 3), "live": (["2147483647"], 3),
              "doctor": (["2147483647"], 3), "completion": (["fish"], 0)}
 
@@ -46,7 +48,8 @@ def test_every_option_in_the_help_is_parsed(heapspy, tmp_path, command):
     options = re.findall(r"^  (?:-\w, )?(--[\w-]+|-\w)(?: (\S+))?", text, re.M)
     assert ("--help", "") in options
     samples = {"N": "1", "SIZE": "1MiB", "TIME": "1s", "DIR": "/dev/shm", "FILE": tmp_path / "out", "RE": "x",
-               "C": "x", "WHO": "auto", "HOW": "cfi", "WHICH": "all", "WHEN": "auto", "NAME": "x"}
+               "C": "x", "SHARE": "0.5%", "WHO": "auto", "HOW": "cfi", "WHICH": "all", "WHEN": "auto", "NAME": "x",
+               "MAX": "1GiB", "RATE": "5MiB/h", "CMD": "true"}
     if command == "run":
         samples.update(WHEN="on", NAME="jemalloc")
     words, code = ARGUMENTS[command]
@@ -54,8 +57,12 @@ def test_every_option_in_the_help_is_parsed(heapspy, tmp_path, command):
         if option == "--help":
             continue
         values = argument.split("|") if "|" in argument else [samples[argument]] if argument else []
+        # A part of a run: of one.
+        of = words[:1] if command in ("diff", "churn") and argument == "WHEN" else words
+        # A limit of one long run.
+        of = ["/nothing"] if option in ("--no-leaks", "--max-growth") else of
         for value in values or [None]:
-            done = heapspy(command, option, *([value] if value else []), *words)
+            done = heapspy(command, option, *([value] if value else []), *of)
             assert done.code == code, (option, value, done.err)
 
 
@@ -88,7 +95,8 @@ def test_version(heapspy):
     (("help", "top", "diff"), "usage: heapspy help [COMMAND]"),
     (("--wombat",), "unknown option '--wombat'; see heapspy help"),
     (("top", "--metrics", "live", "x"), "unknown option '--metrics'; did you mean --metric?"),
-    (("diff", "--metric", "live", "x"), "unknown option '--metric'"),
+    (("diff", "--metric", "objects", "x"), "--metric: 'objects' is not live or allocated"),
+    (("dump", "--metric", "live", "x"), "unknown option '--metric'"),
     (("top", "--m", "x"), "option '--m' is short for more than one: --metric, --min, --module"),
     (("top", "--by", "bogus", "x"), "--by: 'bogus' is not function, line, site, module or thread"),
     (("diff", "--by", "thread", "x"), "--by: 'thread' is not function, line, site or module"),
