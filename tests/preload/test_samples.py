@@ -105,7 +105,7 @@ def test_rows_in_another_order_are_seen():
 @pytest.mark.parametrize("section, marker, change", [
     ("leak", "leak (pid", lambda row: [row.replace("(pid ", "(pid 1").replace("0:00:0", "0:00:1")]),
     ("leak", "  +", lambda row: [row.replace("  ", "   ")]),
-    ("leak", "  =", lambda row: [row + "; RSS grew by 9 MiB more (allocator, stacks, mappings)"]),
+    ("leak", "  =", lambda row: [row + "; RSS grew by 9 MiB (8..10) more: allocator, stacks, mappings"]),
     ("leak", "  ~", lambda row: [row.replace("1 site ", "2 sites ")]),
     ("prefork", "heapspy: prefork", lambda row: [row.replace("prefork/prefork.", "prefork/prefork.1")]),
 ])
