@@ -58,15 +58,15 @@ static void show(struct symbols_progress *progress, const char *what, size_t n_d
 		return;
 	progress->next_ns = now + SYMBOLS_PROGRESS_STEP_NS;
 	strbuf_add_escaped(&name, at, strlen(at));
-	strbuf_addf(&line, "heapspy: %s: ", what);
+	strbuf_addf(&line, ERASE "heapspy: %s: ", what);
 	units_add_count(&line, n_done);
 	strbuf_add_text(&line, " of ");
 	units_add_count(&line, n_wanted);
 	/* A line that wraps could not be erased: the name is left out where it does not fit. */
-	if (name.bytes && strbuf_columns(line.data) + 2 + strbuf_columns(name.data) <
-				  columns_of(progress->fd))
+	if (name.bytes &&
+		strbuf_columns(line.data + strlen(ERASE)) + 2 + strbuf_columns(name.data) <
+			columns_of(progress->fd))
 		strbuf_addf(&line, ", %s", name.data);
-	put(progress->fd, ERASE, strlen(ERASE));
 	put(progress->fd, line.data, line.bytes);
 	progress->shown = true;
 	strbuf_deinit(&line);

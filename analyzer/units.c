@@ -116,8 +116,11 @@ void units_add_duration(struct strbuf *b, double ns)
 	unsigned i = 0;
 	double v;
 
-	/* Two of the larger unit before it is used: 90 s rather than 1.5 min. */
-	while (i + 1 < sizeof(scale) / sizeof(scale[0]) && ns < (i < 3 ? 2 : 1) * scale[i].ns)
+	/*
+	 * Two of the larger unit before it is used: 90 s rather than 1.5 min. Below that, what
+	 * would be written as 1000 of the smaller one.
+	 */
+	while (i + 1 < sizeof(scale) / sizeof(scale[0]) && ns < (i < 3 ? 2 : .9995) * scale[i].ns)
 		i++;
 	v = ns / scale[i].ns;
 	strbuf_addf(b, "%.*f %s", v < 9.95 && v != floor(v) ? 1 : 0, v, scale[i].name);

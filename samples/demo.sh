@@ -44,8 +44,8 @@ echo "done: $library and $heapspy"
 
 step "A server under load, profiled for $seconds s"
 run=$(mktemp -d "${TMPDIR:-/tmp}/heapspy-demo.XXXXXX")
-echo "\$ $heapspy run --interval 2s --dir $run/server -- build/samples/server"
-"$heapspy" run --interval 2s --dir "$run/server" -- build/samples/server >"$run/server.log" &
+echo "\$ $heapspy run --interval 1s --dir $run/server -- build/samples/server"
+"$heapspy" run --interval 1s --dir "$run/server" -- build/samples/server >"$run/server.log" &
 server=$!
 port=
 for _ in $(seq 100); do
@@ -59,9 +59,13 @@ build/samples/load "$port" "$seconds" || fail "the load was not answered"
 stop_server || fail "the server ended with code $?"
 tail -n 1 "$run/server.log"
 
-step "What grew between the third snapshot and the last?"
-echo "\$ $heapspy diff $run/server@3 $run/server@last"
-"$heapspy" diff "$run/server@3" "$run/server@last" | tee "$run/diff.txt"
+step "What grew from the sixth second on?"
+echo "\$ $heapspy diff $run/server@6s $run/server"
+"$heapspy" diff "$run/server@6s" "$run/server" | tee "$run/diff.txt"
+
+step "Is it a leak?"
+echo "\$ $heapspy trend $run/server"
+"$heapspy" trend "$run/server"
 
 step "How to read it"
 cat <<TEXT
@@ -69,7 +73,8 @@ Every login opened a session that nothing closes: session_create (samples/server
 is the row to find at the top. Sizes are estimates from samples; the true figure lies in the
 95 % range in 95 of 100 cases, and rows are sorted by the lower end of that range.
 cache_put fills its 32 MiB within the first seconds and stays, parse_request frees what it takes:
-neither has grown since the third snapshot. From @1 on the cache has, which is growth and no leak.
+neither has grown since. From @1 on the cache has, which is growth and no leak: trend tells one
+from the other by what became of old blocks.
 TEXT
 if ! grep -q session_create "$run/diff.txt"; then
 	fail "the leak is not in the diff above"

@@ -77,6 +77,10 @@ static void test_counts_and_times(void)
 	CHECK(reads("70 min"));
 	units_add_duration(&b, 5 * 3600e9);
 	CHECK(reads("5 h"));
+	units_add_duration(&b, 999.4e6);
+	CHECK(reads("999 ms"));
+	units_add_duration(&b, 999.9e6);
+	CHECK(reads("1.0 s"));
 	units_add_duration(&b, 0);
 	CHECK(reads("0 ns"));
 }
