@@ -21,7 +21,7 @@
 #define COVER_MAX       .98
 /* What is told of growth that came late, and of levels. */
 #define LATE_MIN        .95
-#define LEVELS_MAX      .01 /* of sites that have none */
+#define LEVELS_MAX      .02 /* of sites that have none */
 #define LEVEL_COVER_MIN .9
 
 struct tally {
