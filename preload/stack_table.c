@@ -165,27 +165,37 @@ static uint64_t count_slots(const struct state_header *state)
 	return n;
 }
 
-/* Makes id findable, in the youngest table that has a slot; all together stay 3/4 full. */
-static bool publish(struct state_header *state, uint64_t hash, uint32_t id)
+static HS_COLD bool grow_index(struct state_header *state)
 {
 	uint32_t i = state_n_chunks(state);
 	struct index_table t;
 
-	if (!next_table(state, &i, &t))
-		return false;
-	if (hs_load_relaxed(&state->n_stacks) >= count_slots(state) / 4 * 3 &&
-		state_map_grow(state, STATE_CHUNK_INDEX, t.n_slots * 2 * sizeof(uint64_t),
-			KEEP_FROM_STACKS(state), NULL)) {
-		i = state_n_chunks(state);
-		next_table(state, &i, &t);
-	}
-	do {
-		if (put_in(t, hash, id)) {
-			hs_add_relaxed(&state->n_stacks, 1);
+	return next_table(state, &i, &t) &&
+	       state_map_grow(state, STATE_CHUNK_INDEX, t.n_slots * 2 * sizeof(uint64_t),
+		       KEEP_FROM_STACKS(state), NULL);
+}
+
+/* In the youngest table that has a slot near the place. */
+static bool put_in_any(struct state_header *state, uint64_t hash, uint32_t id)
+{
+	uint32_t i = state_n_chunks(state);
+	struct index_table t;
+
+	while (next_table(state, &i, &t))
+		if (put_in(t, hash, id))
 			return true;
-		}
-	} while (next_table(state, &i, &t));
 	return false;
+}
+
+/* Makes id findable. All tables together stay 3/4 full; one may be full around a place before. */
+static bool publish(struct state_header *state, uint64_t hash, uint32_t id)
+{
+	if (hs_load_relaxed(&state->n_stacks) >= count_slots(state) / 4 * 3)
+		grow_index(state);
+	if (!put_in_any(state, hash, id) && !(grow_index(state) && put_in_any(state, hash, id)))
+		return false;
+	hs_add_relaxed(&state->n_stacks, 1);
+	return true;
 }
 
 static uint32_t intern(struct state_header *state, const uint64_t *frames, uint32_t n,

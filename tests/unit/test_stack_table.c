@@ -44,6 +44,25 @@ static void test_many_stacks_stay_apart(void)
 	printf("# %.0f bytes of state a stack of 10 frames\n", (double)state->used_bytes / 20000);
 }
 
+/* Places near each other fill up long before the first table does. */
+static void test_chance_folds_nothing(void)
+{
+	uint64_t frames[10] = { 0 };
+	uint32_t round, i, folded = 0;
+
+	for (round = 0; round < 1000; round++) {
+		struct state_header *state = state_fixture(1 << 20, 4096);
+
+		for (i = 0; i < 500; i++) {
+			frames[0] = (uint64_t)round * 500 + i;
+			stack_table_intern(state, frames, 10, 0, 0);
+		}
+		folded += (uint32_t)state->losses[HEAPSPY_LOSS_FOLDED];
+	}
+	printf("# %u folded\n", folded);
+	CHECK(folded == 0);
+}
+
 static void test_a_full_state_folds_and_never_refuses(void)
 {
 	struct state_header *state = state_fixture(256 << 10, 4096);
@@ -105,6 +124,7 @@ int main(void)
 {
 	TAP_RUN(test_equal_stacks_have_one_id);
 	TAP_RUN(test_many_stacks_stay_apart);
+	TAP_RUN(test_chance_folds_nothing);
 	TAP_RUN(test_a_full_state_folds_and_never_refuses);
 	TAP_RUN(test_counters_add_up);
 	return tap_done();
