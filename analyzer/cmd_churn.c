@@ -10,7 +10,7 @@
 
 #include "analyzer/alloc.h"
 #include "analyzer/churn.h"
-#include "analyzer/input.h"
+#include "analyzer/input_pair.h"
 #include "analyzer/out/churn.h"
 #include "analyzer/units.h"
 
@@ -32,41 +32,21 @@ static const struct options_row rows[] = {
 
 /* Everything between the options and the output. */
 struct work {
-	char *a_text, *b_text; /* what was typed, or means the same */
-	struct input a, b;
+	struct input_pair pair;
 	struct profile profile;
 	struct churn churn;
 	struct source_frames frames;
 	struct sites sites;
 };
 
-static int open_moments(struct work *w, const struct options *o, struct fail *f)
-{
-	const char *b = o->n_args > 1 ? o->args[1] : o->args[0];
-
-	if (input_check_window_options(o, "churn", f) < 0)
-		return -1;
-	w->a_text = moment_join(o->args[0], o->since);
-	w->b_text = moment_join(b, o->until);
-	if (input_open(&w->a, w->a_text, o->n_args == 1 ? "first" : "last", INPUT_NEEDS_LIVE, o,
-		    f) < 0)
-		return -1;
-	if (o->n_args == 1 && !moment_is_run(b))
-		return fail_set(f, EXIT_CODE_USAGE,
-			"churn needs two moments, or a run directory for its first and last");
-	if (input_open(&w->b, w->b_text, "last", INPUT_NEEDS_LIVE, o, f) < 0)
-		return -1;
-	return input_check_window_order(&w->a, &w->b, o, f);
-}
-
 /* No time between A and B, so no rates. */
 static int fail_no_time(const struct work *w, const struct options *o, struct fail *f)
 {
-	const struct moment *m = &w->a.moment;
-	struct moment_parts parts = moment_split(w->a_text);
+	const struct moment *m = &w->pair.a.moment;
+	struct moment_parts parts = moment_split(w->pair.a_text);
 	struct strbuf text = { 0 };
 
-	if (m->n_in_run == 1 && w->b.moment.n_in_run == 1) {
+	if (m->n_in_run == 1 && w->pair.b.moment.n_in_run == 1) {
 		strbuf_addf(&text, "'%s' holds one %ssnapshot", parts.path,
 			m->n_passed ? "readable " : "");
 		strbuf_add_text(&text, ", and a rate needs two; they come every HEAPSPY_INTERVAL "
@@ -74,9 +54,9 @@ static int fail_no_time(const struct work *w, const struct options *o, struct fa
 		strbuf_add_shell_word(&text, parts.path);
 	} else {
 		strbuf_addf(&text, "A and B are both of ");
-		units_add_clock(&text, w->a.snapshot->info.cut_ns);
-		strbuf_addf(
-			&text, " ('%s'): nothing was allocated in between", w->a.snapshot->path);
+		units_add_clock(&text, w->pair.a.snapshot->info.cut_ns);
+		strbuf_addf(&text, " ('%s'): nothing was allocated in between",
+			w->pair.a.snapshot->path);
 		if (m->n_in_run > 1) {
 			strbuf_add_text(&text, "; first to last: heapspy churn ");
 			strbuf_add_shell_word(&text, parts.path);
@@ -88,37 +68,23 @@ static int fail_no_time(const struct work *w, const struct options *o, struct fa
 	return -1;
 }
 
-static void swap_texts(struct work *w)
-{
-	char *text = w->a_text;
-
-	w->a_text = w->b_text;
-	w->b_text = text;
-}
-
 /* Whether the moments have something in between, and in which order. */
 static int check_moments(struct work *w, const struct options *o, struct fail *f)
 {
-	const struct heapspy_info *a = &w->a.snapshot->info, *b = &w->b.snapshot->info;
+	const struct heapspy_info *a = &w->pair.a.snapshot->info, *b = &w->pair.b.snapshot->info;
 
-	if (input_check_interposed(&w->a, o, f) < 0 || input_check_interposed(&w->b, o, f) < 0)
+	if (input_check_interposed(&w->pair.a, o, f) < 0 ||
+		input_check_interposed(&w->pair.b, o, f) < 0)
 		return -1;
-	if (a->start_id != b->start_id || a->pid != b->pid)
+	if (!input_is_same_process(w->pair.a.snapshot, w->pair.b.snapshot))
 		return fail_set(f, EXIT_CODE_INPUT,
 			"A and B are of different processes (%s, pid %u, and %s, pid %u): nothing "
 			"was allocated between them; churn needs two moments of one",
-			input_comm(w->a.snapshot), a->pid, input_comm(w->b.snapshot), b->pid);
+			input_comm(w->pair.a.snapshot), a->pid, input_comm(w->pair.b.snapshot),
+			b->pid);
 	if (a->cut_ns == b->cut_ns)
 		return fail_no_time(w, o, f);
-	if (a->cut_ns > b->cut_ns) {
-		struct input later = w->a;
-
-		w->a = w->b;
-		w->b = later;
-		swap_texts(w);
-		if (!o->quiet)
-			fail_warn("A is later than B: they are taken the other way round");
-	}
+	input_pair_order(&w->pair, o, "taken");
 	return 0;
 }
 
@@ -173,10 +139,10 @@ static void warn(struct work *w, const struct options *o, const bool *shown)
 	size_t i;
 
 	/* What lies beside a run is said once. */
-	w->b.said_beside = o->n_args == 1;
-	input_warn(&w->a, o);
-	input_warn(&w->b, o);
-	input_warn_broken_stacks(&w->b, o);
+	w->pair.b.said_beside = o->n_args == 1;
+	input_warn(&w->pair.a, o);
+	input_warn(&w->pair.b, o);
+	input_warn_broken_stacks(&w->pair.b, o);
 	if (!o->quiet)
 		warn_lifetimes(&w->churn);
 	for (i = 0; i < w->churn.n_rows; i++)
@@ -190,19 +156,15 @@ static void show(struct work *w, const struct options *o, struct strbuf *out)
 	struct strbuf arguments = { 0 };
 	struct churn_view view = {
 		.options = o,
-		.a = &w->a,
-		.b = &w->b,
+		.a = &w->pair.a,
+		.b = &w->pair.b,
 		.churn = &w->churn,
 		.sites = &w->sites,
 		.style = table_style_of(o->output ? -1 : STDOUT_FILENO, o->color),
 	};
 	bool *shown;
 
-	strbuf_add_shell_word(&arguments, w->a_text);
-	if (o->n_args > 1 || o->since || o->until) {
-		strbuf_add_char(&arguments, ' ');
-		strbuf_add_shell_word(&arguments, w->b_text);
-	}
+	input_pair_add_arguments(&arguments, &w->pair, o);
 	view.arguments = arguments.data;
 	view.style.full_names = o->full_names;
 	shown = churn_choose_rows(&view);
@@ -223,10 +185,7 @@ static void work_deinit(struct work *w)
 	source_frames_deinit(&w->frames);
 	churn_deinit(&w->churn);
 	profile_deinit(&w->profile);
-	input_close(&w->a);
-	input_close(&w->b);
-	free(w->a_text);
-	free(w->b_text);
+	input_pair_close(&w->pair);
 }
 
 static int run(const struct options *o, struct strbuf *out, struct fail *f)
@@ -234,13 +193,14 @@ static int run(const struct options *o, struct strbuf *out, struct fail *f)
 	struct work w = { 0 };
 	int code = -1;
 
-	if (open_moments(&w, o, f) < 0 || check_moments(&w, o, f) < 0) {
+	if (input_pair_open(&w.pair, o, "churn", INPUT_NEEDS_LIVE, f) < 0 ||
+		check_moments(&w, o, f) < 0) {
 		work_deinit(&w);
 		return -1;
 	}
 	profile_init(&w.profile);
-	profile_add(&w.profile, w.a.snapshot);
-	profile_add(&w.profile, w.b.snapshot);
+	profile_add(&w.profile, w.pair.a.snapshot);
+	profile_add(&w.profile, w.pair.b.snapshot);
 	churn_init(&w.churn, &w.profile);
 	if (name_stacks(&w, o, f) == 0) {
 		churn_group(&w.churn, &w.profile, w.sites.group_of, w.sites.n_sites,

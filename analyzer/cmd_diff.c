@@ -10,7 +10,7 @@
 
 #include "analyzer/alloc.h"
 #include "analyzer/compare.h"
-#include "analyzer/input.h"
+#include "analyzer/input_pair.h"
 #include "analyzer/out/diff.h"
 #include "analyzer/units.h"
 
@@ -38,77 +38,53 @@ static const struct options_row rows[] = {
 
 /* Everything between the options and the output. */
 struct work {
-	char *a_text, *b_text; /* what was typed, or means the same */
-	struct input a, b, third;
+	struct input_pair pair;
+	struct input third;
 	struct profile profile;
 	struct comparison comparison;
 	struct source_frames frames;
 	struct sites sites;
 };
 
-static bool same_process(const struct snapshot *a, const struct snapshot *b)
-{
-	return a->info.start_id == b->info.start_id && a->info.pid == b->info.pid;
-}
-
-static int check_options(const struct options *o, struct fail *f)
-{
-	if (input_check_window_options(o, "diff", f) < 0)
-		return -1;
-	if (o->third && o->metric == METRIC_ALLOCATED)
-		return fail_set(f, EXIT_CODE_USAGE,
-			"--third asks what is still live: it does not go with --metric allocated");
-	return 0;
-}
-
 static int open_moments(struct work *w, const struct options *o, struct fail *f)
 {
 	uint32_t need = o->metric == METRIC_ALLOCATED ? INPUT_NEEDS_STACKS : INPUT_NEEDS_LIVE;
-	const char *b = o->n_args > 1 ? o->args[1] : o->args[0];
 
-	w->a_text = moment_join(o->args[0], o->since);
-	w->b_text = moment_join(b, o->until);
-	if (input_open(&w->a, w->a_text, o->n_args == 1 ? "first" : "last", need, o, f) < 0)
-		return -1;
-	/* A mistake in the one moment is said before that there should be two. */
-	if (o->n_args == 1 && !moment_is_run(b))
+	if (o->third && o->metric == METRIC_ALLOCATED)
 		return fail_set(f, EXIT_CODE_USAGE,
-			"diff needs two moments, or a run directory for its first and last");
-	if (input_open(&w->b, w->b_text, "last", need, o, f) < 0 ||
-		input_check_window_order(&w->a, &w->b, o, f) < 0)
+			"--third asks what is still live: it does not go with --metric allocated");
+	if (input_pair_open(&w->pair, o, "diff", need, f) < 0)
 		return -1;
-	if (o->third && input_open(&w->third, o->third, "last", need, o, f) < 0)
-		return -1;
-	return 0;
+	return o->third ? input_open(&w->third, o->third, "last", need, o, f) : 0;
 }
 
 static bool same_snapshot(const struct snapshot *a, const struct snapshot *b)
 {
-	return same_process(a, b) && a->info.number == b->info.number &&
+	return input_is_same_process(a, b) && a->info.number == b->info.number &&
 	       a->info.cut_ns == b->info.cut_ns;
 }
 
 /* A comparison of a snapshot with itself would say "no change" whatever had happened. */
 static int fail_nothing_to_compare(const struct work *w, struct fail *f)
 {
-	const struct snapshot *s = w->a.snapshot;
-	const char *a = w->a_text, *b = w->b_text;
+	const struct snapshot *s = w->pair.a.snapshot;
+	const char *a = w->pair.a_text, *b = w->pair.b_text;
 	struct moment_parts parts = moment_split(a);
 	struct strbuf text = { 0 };
 
-	if (w->a.moment.n_in_run == 1 && w->b.moment.n_in_run == 1)
+	if (w->pair.a.moment.n_in_run == 1 && w->pair.b.moment.n_in_run == 1)
 		strbuf_addf(&text, "'%s' holds one %ssnapshot (", parts.path,
-			w->a.moment.n_passed ? "readable " : "");
+			w->pair.a.moment.n_passed ? "readable " : "");
 	else
 		strbuf_addf(&text, "'%s' and '%s' are the same snapshot ('%s', ", a, b, s->path);
 	strbuf_add_text(&text, s->info.reason == HEAPSPY_REASON_EXIT ? "at exit, " : "at ");
 	units_add_clock(&text, s->info.cut_ns);
 	strbuf_add_text(&text, "): nothing to compare; ");
-	if (w->a.moment.n_in_run == 1 && w->b.moment.n_in_run == 1) {
+	if (w->pair.a.moment.n_in_run == 1 && w->pair.b.moment.n_in_run == 1) {
 		strbuf_add_text(&text, "snapshots come every HEAPSPY_INTERVAL (60s unless set); "
 				       "see: heapspy top ");
 		strbuf_add_shell_word(&text, parts.path);
-	} else if (w->a.moment.n_in_run > 1) {
+	} else if (w->pair.a.moment.n_in_run > 1) {
 		strbuf_add_text(&text, "first to last: heapspy diff ");
 		strbuf_add_shell_word(&text, parts.path);
 	} else {
@@ -143,7 +119,7 @@ static int check_same_process(
 {
 	const struct snapshot *a = x->snapshot, *b = y->snapshot;
 
-	if (same_process(a, b))
+	if (input_is_same_process(a, b))
 		return 0;
 	if (strcmp(input_comm(a), input_comm(b)))
 		return fail_set(f, EXIT_CODE_INPUT,
@@ -165,29 +141,21 @@ static int check_same_process(
 /* Whether the moments can be compared, and in which order. */
 static int check_moments(struct work *w, const struct options *o, struct fail *f)
 {
-	if (input_check_interposed(&w->a, o, f) < 0 || input_check_interposed(&w->b, o, f) < 0)
+	if (input_check_interposed(&w->pair.a, o, f) < 0 ||
+		input_check_interposed(&w->pair.b, o, f) < 0)
 		return -1;
-	if (same_snapshot(w->a.snapshot, w->b.snapshot))
+	if (same_snapshot(w->pair.a.snapshot, w->pair.b.snapshot))
 		return fail_nothing_to_compare(w, f);
-	if (!o->force && check_same_process(&w->a, &w->b, "A and B", f) < 0)
+	if (!o->force && check_same_process(&w->pair.a, &w->pair.b, "A and B", f) < 0)
 		return -1;
 	/* The third moment works by recognizing samples, which no --force can bring back. */
-	if (w->third.snapshot && (check_same_process(&w->a, &w->b, "A and B", f) < 0 ||
-					 check_same_process(&w->b, &w->third, "B and C", f) < 0))
+	if (w->third.snapshot &&
+		(check_same_process(&w->pair.a, &w->pair.b, "A and B", f) < 0 ||
+			check_same_process(&w->pair.b, &w->third, "B and C", f) < 0))
 		return fail_set(f, EXIT_CODE_INPUT, "--third needs three moments of one process");
-	if (same_process(w->a.snapshot, w->b.snapshot) &&
-		w->a.snapshot->info.cut_ns > w->b.snapshot->info.cut_ns) {
-		struct input later = w->a;
-		char *text = w->a_text;
-
-		w->a = w->b;
-		w->b = later;
-		w->a_text = w->b_text;
-		w->b_text = text;
-		if (!o->quiet)
-			fail_warn("A is later than B: they are compared the other way round");
-	}
-	if (w->third.snapshot && w->third.snapshot->info.cut_ns <= w->b.snapshot->info.cut_ns)
+	if (input_is_same_process(w->pair.a.snapshot, w->pair.b.snapshot))
+		input_pair_order(&w->pair, o, "compared");
+	if (w->third.snapshot && w->third.snapshot->info.cut_ns <= w->pair.b.snapshot->info.cut_ns)
 		return fail_set(f, EXIT_CODE_USAGE, "--third: C is not later than B");
 	return 0;
 }
@@ -229,8 +197,8 @@ static bool same_directory(const char *a, const char *b)
 static void warn_lost(const struct work *w, const struct options *o)
 {
 	uint64_t n_before, n_after;
-	bool before = input_is_lower_bound(w->a.snapshot, &n_before);
-	bool after = input_is_lower_bound(w->b.snapshot, &n_after);
+	bool before = input_is_lower_bound(w->pair.a.snapshot, &n_before);
+	bool after = input_is_lower_bound(w->pair.b.snapshot, &n_after);
 
 	if (o->quiet || !after)
 		return;
@@ -249,9 +217,9 @@ static void warn_fall(const struct work *w, const struct options *o)
 {
 	struct strbuf text = { 0 };
 
-	if (o->quiet || o->n_args > 1 || !(w->b.moment.fall.share > 0))
+	if (o->quiet || o->n_args > 1 || !(w->pair.b.moment.fall.share > 0))
 		return;
-	run_end_add_hint(&text, &w->b.moment.fall, "diff", o->args[0]);
+	run_end_add_hint(&text, &w->pair.b.moment.fall, "diff", o->args[0]);
 	fail_warn("%s", text.data);
 	strbuf_deinit(&text);
 }
@@ -261,15 +229,15 @@ static void warn(struct work *w, const struct options *o, const bool *shown)
 	bool *sites_shown = alloc_array(w->sites.n_sites, sizeof(*sites_shown));
 	size_t i;
 
-	w->b.said_beside = same_directory(w->a.snapshot->path, w->b.snapshot->path);
+	w->pair.b.said_beside = same_directory(w->pair.a.snapshot->path, w->pair.b.snapshot->path);
 	if (w->comparison.same_process) {
-		w->a.said_lost = w->b.said_lost = true;
+		w->pair.a.said_lost = w->pair.b.said_lost = true;
 		warn_lost(w, o);
 	}
-	input_warn(&w->a, o);
-	if (strcmp(w->a.snapshot->path, w->b.snapshot->path))
-		input_warn(&w->b, o);
-	input_warn_broken_stacks(&w->b, o);
+	input_warn(&w->pair.a, o);
+	if (strcmp(w->pair.a.snapshot->path, w->pair.b.snapshot->path))
+		input_warn(&w->pair.b, o);
+	input_warn_broken_stacks(&w->pair.b, o);
 	warn_fall(w, o);
 	for (i = 0; i < w->comparison.n_rows; i++)
 		sites_shown[w->comparison.rows[i].group] |= shown[i];
@@ -282,21 +250,17 @@ static void show(struct work *w, const struct options *o, struct strbuf *out)
 	struct strbuf arguments = { 0 };
 	struct diff_view view = {
 		.options = o,
-		.a = &w->a,
-		.b = &w->b,
+		.a = &w->pair.a,
+		.b = &w->pair.b,
 		.third = w->third.snapshot ? &w->third : NULL,
-		.b_text = w->b_text,
+		.b_text = w->pair.b_text,
 		.comparison = &w->comparison,
 		.sites = &w->sites,
 		.style = table_style_of(o->output ? -1 : STDOUT_FILENO, o->color),
 	};
 	bool *shown;
 
-	strbuf_add_shell_word(&arguments, w->a_text);
-	if (o->n_args > 1 || o->since || o->until) {
-		strbuf_add_char(&arguments, ' ');
-		strbuf_add_shell_word(&arguments, w->b_text);
-	}
+	input_pair_add_arguments(&arguments, &w->pair, o);
 	if (o->third) {
 		strbuf_add_text(&arguments, " --third ");
 		strbuf_add_shell_word(&arguments, o->third);
@@ -321,11 +285,8 @@ static void work_deinit(struct work *w)
 	source_frames_deinit(&w->frames);
 	compare_deinit(&w->comparison);
 	profile_deinit(&w->profile);
-	input_close(&w->a);
-	input_close(&w->b);
+	input_pair_close(&w->pair);
 	input_close(&w->third);
-	free(w->a_text);
-	free(w->b_text);
 }
 
 /* Whether a site grew that the table shows, or would if it had no end. */
@@ -346,18 +307,16 @@ static int run(const struct options *o, struct strbuf *out, struct fail *f)
 	bool same;
 	int code = -1;
 
-	if (check_options(o, f) < 0)
-		return -1;
 	if (open_moments(&w, o, f) < 0 || check_moments(&w, o, f) < 0) {
 		work_deinit(&w);
 		return -1;
 	}
 	profile_init(&w.profile);
-	profile_add(&w.profile, w.a.snapshot);
-	profile_add(&w.profile, w.b.snapshot);
+	profile_add(&w.profile, w.pair.a.snapshot);
+	profile_add(&w.profile, w.pair.b.snapshot);
 	if (w.third.snapshot)
 		profile_add(&w.profile, w.third.snapshot);
-	same = same_process(w.a.snapshot, w.b.snapshot);
+	same = input_is_same_process(w.pair.a.snapshot, w.pair.b.snapshot);
 	if (o->metric == METRIC_ALLOCATED)
 		compare_init_allocated(&w.comparison, &w.profile, same);
 	else

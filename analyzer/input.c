@@ -76,27 +76,9 @@ void input_close(struct input *in)
 	moment_deinit(&in->moment);
 }
 
-int input_check_window_options(const struct options *o, const char *command, struct fail *f)
+bool input_is_same_process(const struct snapshot *a, const struct snapshot *b)
 {
-	struct moment_parts parts = moment_split(o->args[0]);
-	bool is_moment = o->n_args > 1 || parts.when;
-
-	free(parts.path);
-	if ((o->since || o->until) && is_moment)
-		return fail_set(f, EXIT_CODE_USAGE,
-			"--since and --until say which part of a RUN: heapspy %s RUN --since 10m",
-			command);
-	return 0;
-}
-
-int input_check_window_order(
-	const struct input *a, const struct input *b, const struct options *o, struct fail *f)
-{
-	if (o->since && o->until && a->snapshot->info.cut_ns >= b->snapshot->info.cut_ns)
-		return fail_set(f, EXIT_CODE_USAGE,
-			"--since %s is not before --until %s: nothing lies between", o->since,
-			o->until);
-	return 0;
+	return a->info.start_id == b->info.start_id && a->info.pid == b->info.pid;
 }
 
 int input_check_interposed(const struct input *in, const struct options *o, struct fail *f)

@@ -32,16 +32,6 @@ int input_open(struct input *in, const char *text, const char *bare_when, uint32
 
 void input_close(struct input *in);
 
-/*
- * --since and --until of a command between two moments: they go with a RUN alone. Returns -1 with f
- * filled.
- */
-int input_check_window_options(const struct options *o, const char *command, struct fail *f);
-
-/* Where both are given, --since must be before --until: a and b are opened. Likewise. */
-int input_check_window_order(
-	const struct input *a, const struct input *b, const struct options *o, struct fail *f);
-
 /* Bits for need. */
 #define INPUT_NEEDS_STACKS (1u << HEAPSPY_SECTION_STACKS)
 #define INPUT_NEEDS_LIVE   (INPUT_NEEDS_STACKS | 1u << HEAPSPY_SECTION_LIVE)
@@ -66,6 +56,9 @@ void input_warn_broken_stacks(const struct input *in, const struct options *o);
  * shown has one entry for each site.
  */
 void input_warn_symbols(const struct sites *sites, const bool *shown, const struct options *o);
+
+/* Whether both are of one start of one process. */
+bool input_is_same_process(const struct snapshot *a, const struct snapshot *b);
 
 /* Command name of the process; "?" where unknown. */
 const char *input_comm(const struct snapshot *s);

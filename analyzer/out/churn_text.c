@@ -441,21 +441,6 @@ static void add_closing(struct strbuf *out, const struct churn_view *v, const bo
 	strbuf_add_char(out, '\n');
 }
 
-/* The argument of --focus that means a site, as a word of a shell, in quotes to stand out. */
-static void add_focus(struct strbuf *out, const struct churn_view *v, const struct site *site)
-{
-	char *pattern = site_names_pattern(v->sites, site);
-	struct strbuf word = { 0 };
-
-	strbuf_add_shell_word(&word, pattern);
-	if (word.data[0] == '\'')
-		strbuf_add_escaped(out, word.data, word.bytes);
-	else
-		strbuf_addf(out, "'%s'", word.data);
-	strbuf_deinit(&word);
-	free(pattern);
-}
-
 static void add_hints(struct strbuf *out, const struct churn_view *v)
 {
 	const struct site *first = &v->sites->sites[v->churn->rows[0].group];
@@ -469,7 +454,7 @@ static void add_hints(struct strbuf *out, const struct churn_view *v)
 		strbuf_add_text(out, "\nStacks of one site: heapspy churn ");
 		strbuf_add_escaped(out, v->arguments, strlen(v->arguments));
 		strbuf_add_text(out, " --by site --focus ");
-		add_focus(out, v, first);
+		where_add_focus(out, v->sites, first);
 		strbuf_add_char(out, '\n');
 	}
 }

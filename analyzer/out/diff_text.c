@@ -287,21 +287,6 @@ static void add_sums(struct strbuf *out, const struct diff_view *v, const bool *
 	strbuf_deinit(&text);
 }
 
-/* The argument of --focus that means a site, as a word of a shell, in quotes to stand out. */
-static void add_focus(struct strbuf *out, const struct diff_view *v, const struct site *site)
-{
-	char *pattern = site_names_pattern(v->sites, site);
-	struct strbuf word = { 0 };
-
-	strbuf_add_shell_word(&word, pattern);
-	if (word.data[0] == '\'')
-		strbuf_add_escaped(out, word.data, word.bytes);
-	else
-		strbuf_addf(out, "'%s'", word.data);
-	strbuf_deinit(&word);
-	free(pattern);
-}
-
 /* Which of what grew will not go away again: the run tells, or a later moment. */
 static void add_leak_hint(struct strbuf *out, const struct diff_view *v)
 {
@@ -340,7 +325,7 @@ static void add_hints(struct strbuf *out, const struct diff_view *v)
 		strbuf_add_text(out, "\nStacks of one site: heapspy diff ");
 		strbuf_add_escaped(out, v->arguments, strlen(v->arguments));
 		strbuf_add_text(out, " --by site --focus ");
-		add_focus(out, v, first);
+		where_add_focus(out, v->sites, first);
 	}
 	strbuf_add_char(out, '\n');
 }

@@ -363,21 +363,6 @@ static void add_limits(struct strbuf *out, const struct trend_view *v, bool has_
 	strbuf_add_char(out, '\n');
 }
 
-/* The argument of --focus that means a site, as a word of a shell, in quotes to stand out. */
-static void add_focus(struct strbuf *out, const struct trend_view *v, const struct site *site)
-{
-	char *pattern = site_names_pattern(v->sites, site);
-	struct strbuf word = { 0 };
-
-	strbuf_add_shell_word(&word, pattern);
-	if (word.data[0] == '\'')
-		strbuf_add_escaped(out, word.data, word.bytes);
-	else
-		strbuf_addf(out, "'%s'", word.data);
-	strbuf_deinit(&word);
-	free(pattern);
-}
-
 static void add_run(struct strbuf *out, const struct trend_view *v)
 {
 	struct strbuf word = { 0 };
@@ -405,7 +390,7 @@ static void add_inside_hint(struct strbuf *out, const struct trend_view *v)
 	strbuf_addf(out, " --by %s", words[first->hidden->kind].by);
 	if (first->hidden->kind != TREND_HIDDEN_FUNCTION) {
 		strbuf_add_text(out, " --focus ");
-		add_focus(out, v, first->site);
+		where_add_focus(out, v->sites, first->site);
 	}
 	strbuf_add_char(out, '\n');
 }
@@ -431,7 +416,7 @@ static void add_stacks_hint(struct strbuf *out, const struct trend_view *v)
 	add_run(out, v);
 	strbuf_addf(out, "@%llu --by site --focus ",
 		(unsigned long long)h->cuts[h->n_cuts - 1]->number);
-	add_focus(out, v, site);
+	where_add_focus(out, v->sites, site);
 	strbuf_add_char(out, '\n');
 }
 

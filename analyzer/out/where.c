@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/site_names.h"
 #include "analyzer/symbols/name.h"
 
 #define NAME_COLUMNS_MIN  20
@@ -222,6 +223,20 @@ void where_add_text(struct strbuf *out, const struct where_layout *layout, const
 	strbuf_add(out, text.data, text.bytes);
 	strbuf_deinit(&text);
 	strbuf_deinit(&note);
+}
+
+void where_add_focus(struct strbuf *out, const struct sites *sites, const struct site *site)
+{
+	char *pattern = site_names_pattern(sites, site);
+	struct strbuf word = { 0 };
+
+	strbuf_add_shell_word(&word, pattern);
+	if (word.data[0] == '\'')
+		strbuf_add_escaped(out, word.data, word.bytes);
+	else
+		strbuf_addf(out, "'%s'", word.data);
+	strbuf_deinit(&word);
+	free(pattern);
 }
 
 void where_add_stack(struct strbuf *out, const struct table_style *style,

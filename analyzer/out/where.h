@@ -29,6 +29,9 @@ void where_layout_init(struct where_layout *layout, const struct table_style *st
  */
 void where_add_text(struct strbuf *out, const struct where_layout *layout, const struct site *site);
 
+/* The argument of --focus that means a site, as a word of a shell, in quotes to stand out. */
+void where_add_focus(struct strbuf *out, const struct sites *sites, const struct site *site);
+
 /* The frames of a stack of the profile, leaf first, one a line behind indent spaces. */
 void where_add_stack(struct strbuf *out, const struct table_style *style,
 	const struct source_frames *sf, uint32_t stack, int indent);
