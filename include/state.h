@@ -22,7 +22,7 @@
 #include "heapspy/snapshot.h"
 
 #define STATE_MAGIC      0x6574617473797073ull
-#define STATE_VERSION    6
+#define STATE_VERSION    7
 #define STATE_ALIGN      16 /* of every record: an id is offset / STATE_ALIGN */
 #define STATE_CHUNKS_MAX 96
 #define STATE_PATH_BYTES 512
@@ -95,7 +95,10 @@ struct state_header {
 	uint64_t start_ns;
 	uint64_t interval_bytes;
 	uint64_t max_bytes;
-	uint64_t cpu_max_ppm; /* CPU budget, in millionths of a core; 0 none */
+	uint64_t cpu_max_ppm;    /* CPU budget, in millionths of a core; 0 none */
+	uint64_t keep_bytes;     /* what its snapshots may take on disk; 0 any */
+	uint32_t near_limit_ppm; /* of the memory limit: a snapshot is due; 0 none */
+	uint32_t state_errno;    /* as in struct heapspy_info */
 	uint8_t boot_id[16];
 	char comm[STATE_NAME_BYTES];
 	char host[64];
@@ -152,12 +155,16 @@ struct state_header {
 	uint32_t levels_by_cpu;                   /* bit i: level i was the budget's doing */
 	uint32_t reserved_levels;
 	uint64_t losses[HEAPSPY_N_LOSSES];
+	uint64_t work_bytes;               /* of the process, for us, outside the state */
+	uint32_t grow_errno, helper_errno; /* as in struct heapspy_info */
 
 	/* The writer of snapshots. */
 	uint32_t writer_lock;    /* try-lock */
 	uint32_t next_number;    /* of the next snapshot file; holder of writer_lock */
 	uint64_t due_ns;         /* CLOCK_MONOTONIC of the next one on time; 0 none */
 	uint64_t pictured_bytes; /* the most live bytes at one of the process's own snapshots */
+	uint32_t snapshot_errno; /* as in struct heapspy_info */
+	uint32_t n_pruned;
 	struct state_lease lease;
 	uint64_t exit_ns;   /* CLOCK_MONOTONIC of its end, since which all stands still; 0 */
 	uint32_t wrote_end; /* the process has written its last snapshot itself */

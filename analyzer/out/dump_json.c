@@ -78,6 +78,14 @@ static void add_info(struct json *j, const struct snapshot *s)
 	json_unsigned(j, "cpu_max_ppm", i->cpu_max_ppm);
 	json_unsigned(j, "state_bytes", i->state_bytes);
 	json_unsigned(j, "state_max_bytes", i->state_max_bytes);
+	json_unsigned(j, "own_bytes", i->own_bytes);
+	json_unsigned(j, "state_errno", i->state_errno);
+	json_unsigned(j, "grow_errno", i->grow_errno);
+	json_unsigned(j, "helper_errno", i->helper_errno);
+	json_unsigned(j, "snapshot_errno", i->snapshot_errno);
+	json_unsigned(j, "near_limit_ppm", i->near_limit_ppm);
+	json_unsigned(j, "keep_bytes", i->keep_bytes);
+	json_unsigned(j, "n_pruned", i->n_pruned);
 	json_unsigned(j, "rss_bytes", i->rss_bytes);
 	json_unsigned(j, "rss_peak_bytes", i->rss_peak_bytes);
 	json_unsigned(j, "live_bytes", i->live_bytes);

@@ -2,6 +2,7 @@
 #include "analyzer/out/dump.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -41,7 +42,7 @@ static void add_flags(
 void dump_add_info_flags(struct strbuf *out, uint32_t flags)
 {
 	static const char *const names[] = { "not_interposed", "fork_child", "bytes_lower",
-		"thinning", "stopped", "state_private", "lower_bound", "unseen_doors" };
+		"thinning", "stopped", "state_private", "lower_bound", "unseen_doors", "seccomp" };
 
 	add_flags(out, flags, names, sizeof(names) / sizeof(names[0]));
 }
@@ -76,6 +77,15 @@ const char *dump_limit_name(uint32_t kind)
 	static const char *const names[] = { "none", "cgroup v2", "cgroup v1", "RLIMIT_AS" };
 
 	return kind < sizeof(names) / sizeof(names[0]) ? names[kind] : "unknown";
+}
+
+/* As Linux numbers errors: a file may come from elsewhere, and hold anything. */
+static void add_error(struct strbuf *out, const char *name, uint32_t number)
+{
+	strbuf_addf(out, "  %-16s%u", name, number);
+	if (number)
+		strbuf_addf(out, " (%s)", number <= INT_MAX ? strerror((int)number) : "unknown");
+	strbuf_add_char(out, '\n');
 }
 
 static void add_hex(struct strbuf *out, const uint8_t *bytes, size_t n)
@@ -138,6 +148,14 @@ static void add_info(struct strbuf *out, const struct snapshot *s)
 	add_number(out, "cpu_max_ppm", i->cpu_max_ppm);
 	add_number(out, "state_bytes", i->state_bytes);
 	add_number(out, "state_max_bytes", i->state_max_bytes);
+	add_number(out, "own_bytes", i->own_bytes);
+	add_error(out, "state_errno", i->state_errno);
+	add_error(out, "grow_errno", i->grow_errno);
+	add_error(out, "helper_errno", i->helper_errno);
+	add_error(out, "snapshot_errno", i->snapshot_errno);
+	add_number(out, "near_limit_ppm", i->near_limit_ppm);
+	add_number(out, "keep_bytes", i->keep_bytes);
+	add_number(out, "n_pruned", i->n_pruned);
 	add_number(out, "rss_bytes", i->rss_bytes);
 	add_number(out, "rss_peak_bytes", i->rss_peak_bytes);
 	add_number(out, "live_bytes", i->live_bytes);

@@ -77,7 +77,7 @@ enum heapspy_reason {
 	HEAPSPY_REASON_LABEL = 3,     /* heapspy_snapshot() */
 	HEAPSPY_REASON_REQUEST = 4,   /* asked for from outside */
 	HEAPSPY_REASON_PEAK = 5,      /* more is live than in any snapshot before */
-	HEAPSPY_REASON_LIMIT = 6,     /* near a memory limit; written by nobody so far */
+	HEAPSPY_REASON_LIMIT = 6,     /* near a memory limit */
 	HEAPSPY_REASON_RECOVERED = 7, /* read after the process had died */
 };
 
@@ -90,6 +90,7 @@ enum heapspy_reason {
 #define HEAPSPY_INFO_STATE_PRIVATE  (1u << 5) /* state in private memory: no tmpfs to be had */
 #define HEAPSPY_INFO_LOWER_BOUND    (1u << 6) /* samples were lost: figures are lower bounds */
 #define HEAPSPY_INFO_UNSEEN_DOORS   (1u << 7) /* blocks may go back unseen, and look live */
+#define HEAPSPY_INFO_SECCOMP        (1u << 8) /* a filter came: no system call of ours since then */
 
 /* What was dropped or ignored; heapspy_info.losses[] is indexed by these. */
 enum heapspy_loss {
@@ -157,6 +158,16 @@ struct heapspy_info {
 	uint64_t limit_used_bytes; /* what counts against it */
 	uint64_t cpu_max_ppm;      /* CPU budget in millionths of a core; 0 none */
 	uint64_t level_ns[16];     /* when a level came into force, since start_ns; 0 never */
+	/* Why something is not as it was asked for, as errno has it; 0: nothing of the kind. */
+	uint32_t state_errno;    /* with HEAPSPY_INFO_STATE_PRIVATE: of the file; 0: asked for */
+	uint32_t grow_errno;     /* the last step that the state could not grow by */
+	uint32_t helper_errno;   /* of the helper thread */
+	uint32_t snapshot_errno; /* the last snapshot that could not be written */
+	uint32_t near_limit_ppm; /* share of the memory limit that is near; 0 none */
+	uint32_t n_pruned;       /* snapshots of this process removed, to keep to keep_bytes */
+	uint64_t keep_bytes;     /* what the snapshots of a process may take on disk; 0: any */
+	uint64_t own_bytes;      /* memory that the profiler has taken in the process, state_bytes
+				    and all its tables and work areas in it */
 };
 
 /* Which limit heapspy_info.limit_bytes is. */
@@ -231,6 +242,6 @@ _Static_assert(sizeof(struct heapspy_section) == 32, "format 1");
 _Static_assert(sizeof(struct heapspy_module) == 72, "format 1");
 _Static_assert(sizeof(struct heapspy_sample) == 32, "format 1");
 _Static_assert(sizeof(struct heapspy_tick) == 24, "format 1");
-_Static_assert(sizeof(struct heapspy_info) == 560, "format 1");
+_Static_assert(sizeof(struct heapspy_info) == 600, "format 1");
 
 #endif

@@ -447,6 +447,14 @@ static void begin_info(struct output *out)
 	for (i = 1; i <= info->level && i <= HEAPSPY_LEVEL_MAX; i++)
 		info->level_ns[i] = at_most_64(hs_load_relaxed(&s->level_ns[i]), info->cut_ns);
 	info->cpu_max_ppm = s->cpu_max_ppm;
+	info->state_errno = s->state_errno;
+	info->grow_errno = hs_load_relaxed(&s->grow_errno);
+	info->helper_errno = hs_load_relaxed(&s->helper_errno);
+	info->snapshot_errno = hs_load_relaxed(&s->snapshot_errno);
+	info->near_limit_ppm = s->near_limit_ppm;
+	info->keep_bytes = s->keep_bytes;
+	info->n_pruned = hs_load_relaxed(&s->n_pruned);
+	info->own_bytes = hs_load_relaxed(&s->committed_bytes) + hs_load_relaxed(&s->work_bytes);
 	info->variance_unit_log2 = s->variance_unit_log2;
 	info->state_max_bytes = s->max_bytes;
 	info->rss_bytes = out->facts->rss_bytes;

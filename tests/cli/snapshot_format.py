@@ -24,7 +24,9 @@ INFO_NAMES = (
 # What follows the peak and its time in INFO; left out of a file when all of it is 0.
 INFO_MORE = {"half_bytes": "2Q", "half_peak_bytes": "2Q", "half_other_bytes": "2Q", "older_peak_bytes": "Q",
              "older_peak_level": "I", "limit_kind": "I", "limit_bytes": "Q", "limit_used_bytes": "Q",
-             "cpu_max_ppm": "Q", "level_ns": "16Q"}
+             "cpu_max_ppm": "Q", "level_ns": "16Q", "state_errno": "I", "grow_errno": "I",
+             "helper_errno": "I", "snapshot_errno": "I", "near_limit_ppm": "I", "n_pruned": "I", "keep_bytes": "Q",
+             "own_bytes": "Q"}
 INFO_STRINGS = ("comm", "exe", "host", "label", "front_malloc", "next_malloc")
 
 
