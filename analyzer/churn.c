@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "analyzer/alloc.h"
+#include "sample_age.h"
 #include "sample_math.h"
 
 #define NS_PER_S    1e9
@@ -148,8 +149,10 @@ void churn_init(struct churn *c, const struct profile *p)
 	/* Added before they are subtracted: sizes of an empty rest are dropped (estimate.h). */
 	sum_counters(c, &p->moments[1], true);
 	sum_counters(c, &p->moments[0], false);
-	for (i = 0; i < p->n_stacks; i++)
+	for (i = 0; i < p->n_stacks; i++) {
+		profile_unwrap(p->moments[1].snapshot, &c->stacks[i].allocated);
 		complete(&c->stacks[i].allocated);
+	}
 	count_losses(c, &a->info, &b->info);
 	find_process_rate(c, p, &a->info, &b->info);
 }
@@ -171,7 +174,7 @@ static void fill_tables(const struct churn *c, const struct profile_moment *mome
 
 		if (group == CHURN_NO_GROUP || !(one.samples > 0))
 			continue;
-		age_ns = (double)(s->info.cut_ns - HEAPSPY_SAMPLE_BIRTH_NS(&s->samples[i]));
+		age_ns = (double)sample_age_ns(s->samples[i].birth_level, s->info.cut_ns);
 		add(&tables[group].bytes, age_ns, one.bytes);
 		add(&tables[group].blocks, age_ns, one.count);
 	}

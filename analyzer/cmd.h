@@ -16,7 +16,7 @@ struct command {
 	const char *brief; /* one line */
 	/*
 	 * "A B": its arguments by kind, which completion reads as well: MOMENT, A, B and RUN,
-	 * PID, COMMAND; a word in small letters stands for itself. "|" separates alternatives.
+	 * PID, FILE, COMMAND; a word in small letters stands for itself. "|" separates alternatives.
 	 */
 	const char *args;
 	const char *about; /* some lines for its help */
@@ -45,6 +45,7 @@ extern const struct command cmd_dump;
 extern const struct command cmd_doctor;
 extern const struct command cmd_run;
 extern const struct command cmd_snapshot;
+extern const struct command cmd_recover;
 extern const struct command cmd_completion;
 extern const struct command cmd_complete;
 

@@ -142,6 +142,7 @@ static void warn(struct work *w, const struct options *o, const bool *shown)
 	w->pair.b.said_beside = o->n_args == 1;
 	input_warn(&w->pair.a, o);
 	input_warn(&w->pair.b, o);
+	input_warn_reasons(&w->pair.b, o);
 	input_warn_broken_stacks(&w->pair.b, o);
 	if (!o->quiet)
 		warn_lifetimes(&w->churn);

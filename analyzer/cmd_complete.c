@@ -187,6 +187,8 @@ static void add_arguments(struct candidates *c, const struct line *line)
 	add_literals(c, args);
 	if (has_kind(args, "MOMENT") || has_kind(args, "RUN") || has_kind(args, "A"))
 		candidates_add_moments(c);
+	if (has_kind(args, "FILE"))
+		strbuf_add_text(c->out, "\tfiles\n");
 	if (has_kind(args, "PID"))
 		candidates_add_processes(c);
 }

@@ -237,6 +237,7 @@ static void warn(struct work *w, const struct options *o, const bool *shown)
 	input_warn(&w->pair.a, o);
 	if (strcmp(w->pair.a.snapshot->path, w->pair.b.snapshot->path))
 		input_warn(&w->pair.b, o);
+	input_warn_reasons(&w->pair.b, o);
 	input_warn_broken_stacks(&w->pair.b, o);
 	warn_fall(w, o);
 	for (i = 0; i < w->comparison.n_rows; i++)

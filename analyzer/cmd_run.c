@@ -50,6 +50,14 @@ static const struct options_row rows[] = {
 	{ OPTION_SETTING, 0, "cpu-max", "SHARE",
 		"CPU that sampling may take, of one core (1%); off: any",
 		.setting = "HEAPSPY_CPU_MAX" },
+	{ OPTION_SETTING, 0, "keep", "SIZE",
+		"disk that snapshots of a process may take (256MiB);\n"
+		"then old ones go, ever sparser; off: any",
+		.setting = "HEAPSPY_KEEP" },
+	{ OPTION_SETTING, 0, "near-limit", "SHARE",
+		"a snapshot when so much of the memory limit is used\n"
+		"(90%); off: none",
+		.setting = "HEAPSPY_NEAR_LIMIT" },
 	{ OPTION_SETTING, 0, "children", "WHICH",
 		"child processes profiled: all (default), exec, none", .values = "all|exec|none",
 		.setting = "HEAPSPY_CHILDREN" },

@@ -77,6 +77,7 @@ static void show(const struct work *w, const struct options *o, struct strbuf *o
 	else
 		top_text(&view, out);
 	input_warn(&w->input, o);
+	input_warn_reasons(&w->input, o);
 	input_warn_broken_stacks(&w->input, o);
 	for (i = 0; i < view.n_shown && !o->by_thread; i++)
 		sites_shown[w->ranking.rows[i].group] = true;

@@ -18,6 +18,7 @@ const struct command *const commands_all[] = {
 	&cmd_live,
 	&cmd_check,
 	&cmd_snapshot,
+	&cmd_recover,
 	&cmd_dump,
 	&cmd_doctor,
 	&cmd_completion,

@@ -239,10 +239,12 @@ void compare_init_allocated(struct comparison *c, const struct profile *p, bool 
 		struct compare_sums *sums = &c->stacks[i];
 
 		sums->born = sums->after;
-		if (same_process)
+		if (same_process) {
 			estimate_subtract(&sums->born, &sums->before);
-		else
+			profile_unwrap(b, &sums->born);
+		} else {
 			sums->died = sums->before;
+		}
 	}
 }
 

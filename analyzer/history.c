@@ -11,6 +11,7 @@
 #include "analyzer/history_cuts.h"
 #include "analyzer/read/stacks_reader.h"
 #include "analyzer/sites.h"
+#include "sample_age.h"
 
 /* Each reading may find other files damaged, or a larger interval; more means they change. */
 #define READINGS_MAX 4
@@ -155,8 +156,8 @@ static void add_samples(struct reading *reading, size_t cut, const struct snapsh
 			    &one, &sample, h->run.interval_bytes, s->info.variance_unit_log2))
 			continue;
 		stack = stack_of(reading, s, &s->samples[i]);
-		epoch = trend_plan_epoch(
-			h->cut_ns, h->n_cuts, HEAPSPY_SAMPLE_BIRTH_NS(&s->samples[i]));
+		epoch = trend_plan_epoch(h->cut_ns, h->n_cuts,
+			sample_birth_ns(s->samples[i].birth_level, s->info.cut_ns));
 		age_structure_add(structure_of(h, stack), &h->run.plan, cut, epoch, &one);
 		h->unknown_samples += stack == h->n_stacks;
 		if (cut == h->n_cuts - 1)

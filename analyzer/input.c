@@ -8,6 +8,7 @@
 
 #include "analyzer/profile.h"
 #include "analyzer/read/run_near.h"
+#include "analyzer/reasons.h"
 #include "analyzer/units.h"
 
 /* Share of broken stacks that is worth a warning, and the samples it takes to tell. */
@@ -171,8 +172,8 @@ void input_warn(const struct input *in, const struct options *o)
 		fail_warn("'%s': %llu sample%s lost; figures are lower bounds", s->path,
 			(unsigned long long)n_lost, n_lost == 1 ? " was" : "s were");
 	if (s->info.flags & HEAPSPY_INFO_UNSEEN_DOORS)
-		fail_warn("'%s': the program has functions of its allocator that are not seen; "
-			  "blocks that they free look live (docs/allocators.md)",
+		fail_warn("'%s': the program frees by functions that are not seen, too; what they "
+			  "free looks live (docs/allocators.md)",
 			s->path);
 	if (s->info.losses[HEAPSPY_LOSS_MODULES])
 		fail_warn("'%s': not every loaded library could be recorded; rows in code of the "
@@ -192,6 +193,20 @@ void input_warn_broken_stacks(const struct input *in, const struct options *o)
 	fail_warn("%.0f %% of the stacks end early, at code without frame information: rows may be "
 		  "too deep in libraries",
 		broken < samples ? 100 * broken / samples : 100.0);
+}
+
+void input_warn_reasons(const struct input *in, const struct options *o)
+{
+	struct reasons reasons = reasons_of_info(&in->snapshot->info);
+	struct strbuf text = { 0 };
+	unsigned what;
+
+	for (what = 0; what < REASONS_N && !o->quiet; what++) {
+		strbuf_clear(&text);
+		if (reasons_add(&text, &reasons, what))
+			fail_warn("'%s': %s", in->snapshot->path, text.data);
+	}
+	strbuf_deinit(&text);
 }
 
 /* What gives a module names that it has not brought along. */

@@ -52,6 +52,12 @@ void input_warn(const struct input *in, const struct options *o);
 void input_warn_broken_stacks(const struct input *in, const struct options *o);
 
 /*
+ * Warns of what the process could not have as it was asked for: reasons.h. Of several moments of
+ * one process the last says it for all.
+ */
+void input_warn_reasons(const struct input *in, const struct options *o);
+
+/*
  * Warns of modules without symbols, or with debug info out of reach, that a shown row is named by.
  * shown has one entry for each site.
  */

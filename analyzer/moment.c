@@ -110,24 +110,60 @@ static const char *beyond_run(
 	return "nearest snapshot";
 }
 
+/*
+ * Of a run of days the last time that it was so late: distances to entries of other days are made
+ * large. Where the clock was set back, so that it was so late twice, both are of one day. Returns
+ * whether there was another day.
+ */
+static bool leave_last_day(const struct run_dir *run, int64_t *distance_ns)
+{
+	int64_t best_ns = INT64_MAX;
+	bool has_others = false;
+	size_t i, last = 0;
+
+	for (i = 0; i < run->n_entries; i++)
+		if (llabs(distance_ns[i]) < best_ns)
+			best_ns = llabs(distance_ns[i]);
+	if (best_ns < 60 * NS_PER_S)
+		best_ns = 60 * NS_PER_S;
+	for (i = 0; i < run->n_entries; i++)
+		if (llabs(distance_ns[i]) <= best_ns)
+			last = i;
+	for (i = 0; i < run->n_entries; i++) {
+		int64_t apart_ns = (int64_t)(run->entries[i].info.cut_wall_ns -
+					     run->entries[last].info.cut_wall_ns);
+
+		if (llabs(apart_ns) < DAY_NS / 2)
+			continue;
+		has_others |= llabs(distance_ns[i]) <= best_ns;
+		distance_ns[i] = INT64_MAX;
+	}
+	return has_others;
+}
+
 static const struct run_entry *choose_clock(
 	const struct run_dir *run, int second_of_day, char *note, size_t note_bytes)
 {
 	int64_t *distance_ns = alloc_array(run->n_entries, sizeof(*distance_ns)), distance;
 	const struct run_entry *entry;
 	char when[32] = "";
+	bool has_others;
 	struct tm tm;
 	time_t t;
 	size_t i;
 
 	for (i = 0; i < run->n_entries; i++)
 		distance_ns[i] = clock_distance_ns(run->entries[i].info.cut_wall_ns, second_of_day);
+	has_others = leave_last_day(run, distance_ns);
 	entry = nearest(run, distance_ns);
 	distance = distance_ns[entry - run->entries];
 	t = (time_t)(entry->info.cut_wall_ns / NS_PER_S);
 	if (llabs(distance) >= 60 * NS_PER_S && localtime_r(&t, &tm) &&
 		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm))
 		snprintf(note, note_bytes, "%s, at %s", beyond_run(run, entry, distance), when);
+	else if (has_others && localtime_r(&t, &tm) &&
+		 strftime(when, sizeof(when), "%Y-%m-%d", &tm))
+		snprintf(note, note_bytes, "of several days the last, %s", when);
 	free(distance_ns);
 	return entry;
 }
@@ -161,11 +197,12 @@ static const struct run_entry *regular_from_end(const struct run_dir *run, size_
 	return NULL;
 }
 
+/* Where only the last has not been taken at a peak: a peak. */
 static const struct run_entry *first_regular(const struct run_dir *run)
 {
 	size_t i;
 
-	for (i = 0; i < run->n_entries; i++)
+	for (i = 0; i + 1 < run->n_entries; i++)
 		if (run->entries[i].info.reason != HEAPSPY_REASON_PEAK)
 			return &run->entries[i];
 	return &run->entries[0];
@@ -332,10 +369,13 @@ static int choose_number(const struct run_dir *run, const char *run_name, uint64
 			return 0;
 		}
 	return fail_set(f, EXIT_CODE_INPUT,
-		"'%s' has no readable snapshot %llu (it has %zu, %llu..%llu)", run_name,
+		"'%s' has no readable snapshot %llu (it has %zu, %llu..%llu%s)", run_name,
 		(unsigned long long)number, run->n_entries,
 		(unsigned long long)run->entries[0].number,
-		(unsigned long long)run->entries[run->n_entries - 1].number);
+		(unsigned long long)run->entries[run->n_entries - 1].number,
+		run->entries[run->n_entries - 1].info.n_pruned
+			? "; HEAPSPY_KEEP leaves ever fewer of older time"
+			: "");
 }
 
 int moment_choose(const struct run_dir *run, const char *run_name, const char *when,

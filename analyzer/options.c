@@ -284,6 +284,21 @@ static int set_option(
 	case OPTION_GITHUB:
 		o->github = true;
 		return 0;
+	case OPTION_STATE_DIR:
+		o->state_dir = value;
+		return 0;
+	case OPTION_DIR:
+		o->dir = value;
+		return 0;
+	case OPTION_DRY_RUN:
+		o->dry_run = true;
+		return 0;
+	case OPTION_KEEP_STATES:
+		o->keep_states = true;
+		return 0;
+	case OPTION_REMOVE_DAMAGED:
+		o->remove_damaged = true;
+		return 0;
 	case OPTION_SETTING:
 		add_setting(o, row, value);
 		return 0;

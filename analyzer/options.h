@@ -60,6 +60,11 @@ enum options_id {
 	OPTION_CONFIRM,
 	OPTION_JUNIT,
 	OPTION_GITHUB,
+	OPTION_STATE_DIR,
+	OPTION_DIR,
+	OPTION_DRY_RUN,
+	OPTION_KEEP_STATES,
+	OPTION_REMOVE_DAMAGED,
 	OPTION_SETTING, /* one of heapspy's variables, named by the row */
 };
 
@@ -107,6 +112,9 @@ struct options {
 	const char *baseline, *candidate, *budget, *max_total, *max_peak, *max_growth;
 	const char *program, *at, *confirm, *junit;
 	bool no_leaks, github;
+	/* Of recover; NULL: not given. */
+	const char *state_dir, *dir;
+	bool dry_run, keep_states, remove_damaged;
 	struct options_setting
 		*settings; /* in the order given; of a repeated one the last counts */
 	size_t n_settings;

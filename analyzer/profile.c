@@ -117,13 +117,12 @@ static uint32_t intern_frame(struct profile *p, const struct profile_frame *fram
  */
 static uint32_t intern_stack(struct profile *p, size_t first_frame, uint32_t flags)
 {
-	const uint32_t *frames = p->stack_frames + first_frame;
-	size_t have, n = p->n_stack_frames - first_frame, bytes = n * sizeof(*frames);
+	size_t have, n = p->n_stack_frames - first_frame, bytes = n * sizeof(uint32_t);
+	/* No frames at all (an empty table): nothing may be reckoned from a null pointer. */
+	const uint32_t *frames = n ? p->stack_frames + first_frame : NULL;
+	uint64_t hash = content_index_hash(&p->stack_index, frames, bytes), at;
 	struct profile_stack *stack;
-	uint64_t hash, at;
 
-	/* No frames at all (an empty table) must not reach memcmp() as a null pointer. */
-	hash = content_index_hash(&p->stack_index, n ? frames : NULL, bytes);
 	for (at = hash; content_index_next(&p->stack_index, hash, &at, &have);) {
 		stack = &p->stacks[have];
 		if (stack->n_frames != n ||
@@ -273,6 +272,18 @@ struct aggregate profile_allocated(const struct snapshot *s, const struct snapsh
 	sum.variance = ldexp((double)c->V, (int)s->info.variance_unit_log2);
 	sum.count = (double)c->C / SAMPLE_COUNT_UNIT;
 	return sum;
+}
+
+static void unwrap(double *value, double round)
+{
+	if (*value < -round / 2)
+		*value += round;
+}
+
+void profile_unwrap(const struct snapshot *s, struct aggregate *difference)
+{
+	unwrap(&difference->variance, ldexp(1, 64 + (int)s->info.variance_unit_log2));
+	unwrap(&difference->count, ldexp(1, 64) / SAMPLE_COUNT_UNIT);
 }
 
 struct estimate_sample profile_sample(const struct snapshot *s, const struct heapspy_sample *sample)

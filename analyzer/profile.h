@@ -92,6 +92,14 @@ uint64_t profile_interval_bytes(const struct snapshot *s, uint32_t level);
 /* Cumulative allocations of a snapshot's stack as an aggregate, at the weights of their time. */
 struct aggregate profile_allocated(const struct snapshot *s, const struct snapshot_stack *stack);
 
+/*
+ * A difference of two such aggregates, of the same stack at a later and an earlier cut s: the sums
+ * of variances and of counts have 64 bits and go round, after years of 10 GB/s at one stack. Puts
+ * right what the difference shows of that. (An aggregate itself is not put right: its variance
+ * matters no more then.)
+ */
+void profile_unwrap(const struct snapshot *s, struct aggregate *difference);
+
 /* A live sample in the terms of estimate_add_sample(). */
 struct estimate_sample profile_sample(
 	const struct snapshot *s, const struct heapspy_sample *sample);

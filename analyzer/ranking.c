@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "analyzer/alloc.h"
+#include "sample_age.h"
 
 static struct aggregate weigh(const struct ranking *r, const struct snapshot *s, size_t i)
 {
@@ -113,7 +114,7 @@ static void sum_samples(const struct ranking *r, const struct profile *p, const 
 			continue;
 		estimate_add(&rows[group].sum, &one);
 		aged[n].group = group;
-		aged[n].age_ns = (double)(s->info.cut_ns - HEAPSPY_SAMPLE_BIRTH_NS(sample));
+		aged[n].age_ns = (double)sample_age_ns(sample->birth_level, s->info.cut_ns);
 		aged[n++].bytes = one.bytes;
 	}
 	set_ages(rows, aged, n);

@@ -30,10 +30,10 @@ static bool *wanted_frames(const struct profile *p, const bool *wanted)
 	size_t i, j;
 
 	for (i = 0; i < p->n_stacks; i++) {
-		const uint32_t *stack_frames = p->stack_frames + p->stacks[i].first_frame;
+		const struct profile_stack *s = &p->stacks[i];
 
-		for (j = 0; j < p->stacks[i].n_frames && wanted[i]; j++)
-			frames[stack_frames[j]] = true;
+		for (j = 0; j < s->n_frames && wanted[i]; j++)
+			frames[p->stack_frames[s->first_frame + j]] = true;
 	}
 	return frames;
 }

@@ -108,8 +108,7 @@ size_t strbuf_utf8_decode(const char *text, size_t bytes, uint32_t *codep)
 	return n;
 }
 
-/* Characters that steer a terminal or the direction of the text around them. */
-static bool is_unsafe(uint32_t code)
+bool strbuf_is_unsafe(uint32_t code)
 {
 	return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x200e || code == 0x200f ||
 	       (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
@@ -123,7 +122,7 @@ void strbuf_add_escaped(struct strbuf *b, const char *text, size_t bytes)
 		uint32_t code = 0;
 		size_t n = strbuf_utf8_decode(text + i, bytes - i, &code);
 
-		if (n && !is_unsafe(code)) {
+		if (n && !strbuf_is_unsafe(code)) {
 			strbuf_add(b, text + i, n);
 			i += n;
 			continue;
@@ -142,6 +141,36 @@ int strbuf_columns(const char *text)
 	return columns;
 }
 
+static bool has_unsafe(const char *text)
+{
+	size_t bytes = strlen(text), i, n;
+
+	for (i = 0; i < bytes; i += n) {
+		uint32_t code = 0;
+
+		n = strbuf_utf8_decode(text + i, bytes - i, &code);
+		if (!n || strbuf_is_unsafe(code))
+			return true;
+	}
+	return false;
+}
+
+/* $'...', as bash, zsh and ksh have it: the same bytes again, and none that a terminal obeys. */
+static void add_ansi_quoted(struct strbuf *b, const char *text)
+{
+	strbuf_add_text(b, "$'");
+	for (; *text; text++) {
+		uint8_t c = (uint8_t)*text;
+
+		/* In octal, which ends after three digits whatever follows. */
+		if (c < ' ' || c > '~' || c == '\'' || c == '\\')
+			strbuf_addf(b, "\\%03o", c);
+		else
+			strbuf_add_char(b, (char)c);
+	}
+	strbuf_add_char(b, '\'');
+}
+
 void strbuf_add_shell_word(struct strbuf *b, const char *text)
 {
 	static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -149,6 +178,10 @@ void strbuf_add_shell_word(struct strbuf *b, const char *text)
 
 	if (*text && strspn(text, safe) == strlen(text)) {
 		strbuf_add_text(b, text);
+		return;
+	}
+	if (has_unsafe(text)) {
+		add_ansi_quoted(b, text);
 		return;
 	}
 	strbuf_add_char(b, '\'');

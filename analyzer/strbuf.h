@@ -7,6 +7,7 @@
 #define HEAPSPY_ANALYZER_STRBUF_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,7 +37,10 @@ void strbuf_pad(struct strbuf *b, char c, int n);
  */
 void strbuf_add_escaped(struct strbuf *b, const char *text, size_t bytes);
 
-/* Adds text as one word of a POSIX shell: as it is where that is safe, else in single quotes. */
+/*
+ * Adds text as one word of a POSIX shell: as it is where that is safe, else in single quotes; with
+ * characters that a terminal must not see as $'...', which bash, zsh and ksh know.
+ */
 void strbuf_add_shell_word(struct strbuf *b, const char *text);
 
 /*
@@ -44,6 +48,9 @@ void strbuf_add_shell_word(struct strbuf *b, const char *text);
  * Returns its length and sets *codep, or returns 0 when there is none.
  */
 size_t strbuf_utf8_decode(const char *text, size_t bytes, uint32_t *codep);
+
+/* Whether a character steers a terminal, or the direction of the text around it. Below 0x10000. */
+bool strbuf_is_unsafe(uint32_t code);
 
 /* Columns that UTF-8 text takes on a terminal, one a character. */
 int strbuf_columns(const char *text);

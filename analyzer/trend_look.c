@@ -471,6 +471,7 @@ void trend_look_warn(const struct trend_look *look)
 	if (look->history.is_short)
 		return;
 	input_warn(&look->last, o);
+	input_warn_reasons(&look->last, o);
 	input_warn_broken_stacks(&look->last, o);
 	shown = alloc_array(look->sites.n_sites, sizeof(*shown));
 	for (i = 0; i < look->n_results + look->hidden.n; i++)

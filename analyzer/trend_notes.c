@@ -8,6 +8,8 @@
 #define NS_PER_S      1e9
 /* Of the cuts: who counts the files of a run, and finds more than this left out, wonders. */
 #define LEFT_OUT_PART 4
+/* Of the age: what thinning by age leaves without a snapshot, even where it keeps very few. */
+#define PRUNED_PART   3
 
 /* "3 of marks or peaks, the one at exit": behind ", " but the first. */
 static void add_part(struct strbuf *out, size_t n, const char *words)
@@ -61,14 +63,14 @@ static void warn_others(const struct history *h, const struct snapshot *last)
 			h->n_of_others == 1 ? "" : "s");
 }
 
-static void warn_left_out(const struct history *h)
+static void warn_left_out(const struct history *h, const struct snapshot *last)
 {
 	struct strbuf text = { 0 };
 
 	/* A few are usual, and there are always some of peaks. */
 	if (h->n_between - h->n_peaks > h->n_cuts / LEFT_OUT_PART)
 		add_part(&text, h->n_between - h->n_peaks, "taken at marks or limits");
-	if (!h->n_thinned && h->n_dense > h->n_cuts / LEFT_OUT_PART)
+	if (!h->n_thinned && !last->info.n_pruned && h->n_dense > h->n_cuts / LEFT_OUT_PART)
 		add_part(&text, h->n_dense, "too near to others");
 	if (h->exit_freed > 0)
 		strbuf_addf(&text,
@@ -79,8 +81,8 @@ static void warn_left_out(const struct history *h)
 	if (h->n_thinned) {
 		strbuf_clear(&text);
 		units_add_count(&text, h->n_thinned);
-		fail_warn(
-			"%s snapshots: %zu of them, evenly spaced, are used", text.data, h->n_cuts);
+		fail_warn("%s snapshots: %zu of them%s are used", text.data, h->n_cuts,
+			last->info.n_pruned ? "" : ", evenly spaced,");
 	}
 	if (h->n_unreadable == 1)
 		fail_warn("one snapshot was passed over: %s", h->first_failure.text);
@@ -93,31 +95,46 @@ static void warn_left_out(const struct history *h)
 	strbuf_deinit(&text);
 }
 
-/* The gap of plan.largest_gap_seconds, as "from 0:17:00 to 0:22:30". */
-static void add_gap(struct strbuf *out, const struct history *h)
+/* Cut i comes late after the one before; see find_gaps() in trend_plan.c for how late. */
+static bool is_gap(const struct history *h, size_t i)
 {
-	size_t i, best = 1;
+	double seconds = (double)(h->cut_ns[i] - h->cut_ns[i - 1]) / NS_PER_S;
 
-	for (i = 1; i < h->n_cuts; i++)
-		if (h->cut_ns[i] - h->cut_ns[i - 1] > h->cut_ns[best] - h->cut_ns[best - 1])
-			best = i;
-	strbuf_add_text(out, "from ");
-	units_add_clock(out, h->cut_ns[best - 1]);
-	strbuf_add_text(out, " to ");
-	units_add_clock(out, h->cut_ns[best]);
+	return seconds > TREND_PLAN_GAP_INTERVALS * h->run.plan.interval_seconds;
+}
+
+/*
+ * Of a run that is kept to a budget on disk the older part is sparse, and nothing is wrong with
+ * it: snapshot_keep.h. Larger gaps are of another making.
+ */
+static bool is_made_by_age(const struct history *h, size_t i, const struct snapshot *last)
+{
+	uint64_t age_ns = h->cut_ns[h->n_cuts - 1] - h->cut_ns[i - 1];
+
+	return last->info.n_pruned && h->cut_ns[i] - h->cut_ns[i - 1] <= age_ns / PRUNED_PART;
 }
 
 static void warn_gaps(const struct history *h, const struct snapshot *last)
 {
 	struct strbuf text = { 0 };
+	size_t i, n = 0, best = 0;
 
-	if (!h->run.plan.n_gaps)
+	for (i = 1; i < h->n_cuts; i++) {
+		if (!is_gap(h, i) || is_made_by_age(h, i, last))
+			continue;
+		n++;
+		if (!best ||
+			h->cut_ns[i] - h->cut_ns[i - 1] > h->cut_ns[best] - h->cut_ns[best - 1])
+			best = i;
+	}
+	if (!n)
 		return;
-	strbuf_add_text(&text, "no snapshots ");
-	add_gap(&text, h);
-	if (h->run.plan.n_gaps > 1)
-		strbuf_addf(&text, ", nor in %zu shorter gap%s", h->run.plan.n_gaps - 1,
-			h->run.plan.n_gaps == 2 ? "" : "s");
+	strbuf_add_text(&text, "no snapshots from ");
+	units_add_clock(&text, h->cut_ns[best - 1]);
+	strbuf_add_text(&text, " to ");
+	units_add_clock(&text, h->cut_ns[best]);
+	if (n > 1)
+		strbuf_addf(&text, ", nor in %zu shorter gap%s", n - 1, n == 2 ? "" : "s");
 	/* Nobody else can take them then. */
 	if (last->info.flags & HEAPSPY_INFO_STATE_PRIVATE)
 		strbuf_add_text(&text, " (the process keeps its state to itself, and writes only "
@@ -149,7 +166,7 @@ static void warn_thinning(const struct history *h, const struct snapshot *last)
 void trend_notes_warn(const struct history *h, const struct snapshot *last)
 {
 	warn_others(h, last);
-	warn_left_out(h);
+	warn_left_out(h, last);
 	if (h->is_short)
 		return;
 	warn_gaps(h, last);

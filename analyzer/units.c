@@ -84,6 +84,13 @@ void units_add_count(struct strbuf *b, uint64_t count)
 	}
 }
 
+void units_add_rounded(struct strbuf *b, double count)
+{
+	units_add_count(b, !(count > 0)      ? 0
+			   : count >= 0x1p64 ? UINT64_MAX
+					     : (uint64_t)(count + .5));
+}
+
 void units_add_clock(struct strbuf *b, uint64_t ns)
 {
 	uint64_t s = ns / NS_PER_S;

@@ -26,6 +26,9 @@ void units_add_range(struct strbuf *b, double lo, double hi, double figure);
 /* 1204 as "1 204". */
 void units_add_count(struct strbuf *b, uint64_t count);
 
+/* The same of a figure that was computed: rounded, and no more and no less than 64 bits hold. */
+void units_add_rounded(struct strbuf *b, double count);
+
 /* ns as "h:mm:ss", with tenths of a second below one minute. */
 void units_add_clock(struct strbuf *b, uint64_t ns);
 

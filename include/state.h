@@ -22,7 +22,7 @@
 #include "heapspy/snapshot.h"
 
 #define STATE_MAGIC      0x6574617473797073ull
-#define STATE_VERSION    7
+#define STATE_VERSION    8
 #define STATE_ALIGN      16 /* of every record: an id is offset / STATE_ALIGN */
 #define STATE_CHUNKS_MAX 96
 #define STATE_PATH_BYTES 512
@@ -60,6 +60,19 @@ struct state_lease {
 	uint64_t heartbeat_ns; /* CLOCK_MONOTONIC */
 };
 
+/*
+ * What the memory group of the process leaves it, as last seen by who looks at it: the writer of
+ * the process, or the holder of the lease. Before it grows, the state asks here (state_map.c).
+ */
+struct state_room {
+	uint64_t limit_bytes; /* 0: there is none */
+	uint64_t left_bytes;
+	uint64_t rss_bytes;       /* of the process then, */
+	uint64_t bytes_seen;      /* what it had allocated in all, */
+	uint64_t committed_bytes; /* and the size of the state */
+	uint64_t ns;              /* CLOCK_MONOTONIC; 0: nobody has looked */
+};
+
 #define STATE_LEASE_NS     5000000000ull
 #define STATE_HEARTBEAT_NS 1000000000ull
 
@@ -94,7 +107,7 @@ struct state_header {
 	uint64_t start_wall_ns;
 	uint64_t start_ns;
 	uint64_t interval_bytes;
-	uint64_t max_bytes;
+	uint64_t max_bytes;      /* but for state_map_lower_cap() */
 	uint64_t cpu_max_ppm;    /* CPU budget, in millionths of a core; 0 none */
 	uint64_t keep_bytes;     /* what its snapshots may take on disk; 0 any */
 	uint32_t near_limit_ppm; /* of the memory limit: a snapshot is due; 0 none */
@@ -112,6 +125,8 @@ struct state_header {
 	char dir[STATE_PATH_BYTES];    /* HEAPSPY_DIR expanded, or "" */
 	char cwd[STATE_PATH_BYTES];
 	char tmpdir[STATE_PATH_BYTES / 2];
+	/* Inode numbers: whose numbers and whose paths these are; 0 unknown. */
+	uint64_t pid_namespace, mount_namespace;
 
 	/* Any thread of the process, atomically. First what is read at each sample. */
 	uint32_t flags;        /* HEAPSPY_INFO_*, what holds for the whole process */
@@ -135,6 +150,7 @@ struct state_header {
 	uint64_t deaths;
 	uint64_t live_samples;
 	struct state_halves half; /* what the live samples stand for */
+	uint64_t last_ns;         /* CLOCK_MONOTONIC of about the last birth or death */
 
 	/* Read at each birth, and written when there is more than ever before: the next line. */
 	__attribute__((
@@ -165,8 +181,11 @@ struct state_header {
 	uint64_t pictured_bytes; /* the most live bytes at one of the process's own snapshots */
 	uint32_t snapshot_errno; /* as in struct heapspy_info */
 	uint32_t n_pruned;
+	uint64_t watch_ns; /* CLOCK_MONOTONIC of the process's next look at its memory limit */
+	struct state_room room;
 	struct state_lease lease;
-	uint64_t exit_ns;   /* CLOCK_MONOTONIC of its end, since which all stands still; 0 */
+	uint64_t exit_ns; /* CLOCK_MONOTONIC of its end, since which all stands still; 0. At an exec
+			     it is the next image that writes it: state_files.h */
 	uint32_t wrote_end; /* the process has written its last snapshot itself */
 	uint32_t reserved;
 

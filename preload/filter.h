@@ -49,7 +49,8 @@ static inline uint32_t filter_index(const void *address)
 static inline bool filter_test(const void *address)
 {
 	uintptr_t a = (uintptr_t)address;
-	uint32_t word = (uint32_t)filter_words[(a >> (FILTER_GRAIN_LOG2 + 5)) % FILTER_WORDS];
+	uint32_t word = (uint32_t)hs_load_relaxed(
+		&filter_words[(a >> (FILTER_GRAIN_LOG2 + 5)) % FILTER_WORDS]);
 
 	return word >> ((a >> FILTER_GRAIN_LOG2) & 31) & 1;
 }

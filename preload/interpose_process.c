@@ -1,23 +1,25 @@
 /*
  * interpose_process.c - owns the hooks besides allocation: making threads,
- * unloading objects, leaving, filtering system calls, registering frame tables.
- * Each forwards its arguments untouched and takes a note on the way.
+ * loading and unloading objects, leaving, locking memory, registering frame tables.
+ * Each forwards its arguments untouched and takes a note on the way. What a program
+ * gives up is interpose_rights.c's.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
-#include <linux/seccomp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
+#include <sys/mman.h>
 #include <threads.h>
 #include <unistd.h>
 #include "preload/atomics.h"
 #include "preload/cfi_rows.h"
 #include "preload/compiler.h"
 #include "preload/interpose_cxx.h"
+#include "preload/interpose_rights.h"
 #include "preload/lifecycle.h"
+#include "preload/loaded_names.h"
 #include "preload/process.h"
 #include "preload/process_state.h"
 #include "preload/rawsys.h"
@@ -25,10 +27,10 @@
 #include "preload/thread_state.h"
 #include "preload/writer.h"
 
-_Static_assert(SYS_seccomp == 317 && SYS_prctl == 157, "the numbers in syscall() below");
+_Static_assert(RTLD_DEEPBIND == 8, "the bit in dlopen() below");
 
-/* For syscall(), which is written in assembly. */
-extern void *interpose_process_next_syscall __attribute__((visibility("hidden")));
+/* For dlopen(), which is written in assembly. */
+extern void *interpose_process_next_dlopen __attribute__((visibility("hidden")));
 
 /*
  * The next definitions, all looked up at load: dlsym() takes the loader's lock,
@@ -47,8 +49,9 @@ static struct {
 	void (*_exit)(int) __attribute__((noreturn));
 	void (*_Exit)(int) __attribute__((noreturn));
 	void (*quick_exit)(int) __attribute__((noreturn));
+	pid_t (*fork)(void);
 	int (*daemon)(int, int);
-	int (*prctl)(int, unsigned long, unsigned long, unsigned long, unsigned long);
+	int (*mlockall)(int);
 } next;
 
 static void resolve(void)
@@ -63,9 +66,10 @@ static void resolve(void)
 	RESOLVE(exit);
 	RESOLVE(_exit);
 	RESOLVE(_Exit);
+	RESOLVE(fork);
 	RESOLVE(daemon);
-	RESOLVE(prctl);
-	hs_store_release(&interpose_process_next_syscall, real_alloc_next("syscall"));
+	RESOLVE(mlockall);
+	hs_store_release(&interpose_process_next_dlopen, real_alloc_next("dlopen"));
 	RESOLVE(quick_exit); /* last, as the sign that all are there */
 #undef RESOLVE
 }
@@ -92,6 +96,8 @@ HS_EXPORT int pthread_create(
 
 	resolve_early();
 	error = next.pthread_create(thread, attributes, start, argument);
+	if (error == EAGAIN && writer_make_way())
+		error = next.pthread_create(thread, attributes, start, argument);
 	thread_made(!error, first);
 	return error;
 }
@@ -103,6 +109,8 @@ HS_EXPORT int thrd_create(thrd_t *thread, thrd_start_t start, void *argument)
 
 	resolve_early();
 	result = next.thrd_create(thread, start, argument);
+	if (result != thrd_success && writer_make_way())
+		result = next.thrd_create(thread, start, argument);
 	thread_made(result == thrd_success, first);
 	return result;
 }
@@ -130,6 +138,51 @@ HS_EXPORT void pthread_exit(void *value)
 	if (!hs_load_relaxed(&process_seccomp) && rawsys(SYS_gettid, 0) == rawsys(SYS_getpid, 0))
 		writer_main_ends();
 	next.pthread_exit(value);
+}
+
+/*
+ * dlopen() finds its caller by the return address, and searches in that one's directories and
+ * namespace: so it jumps. Noted is who asks for libc's functions first, before ours.
+ */
+void *interpose_process_next_dlopen __attribute__((visibility("hidden")));
+void *interpose_process_dlopen(const char *path, int flags)
+	__attribute__((visibility("hidden"), used));
+
+__asm__(".pushsection .text\n"
+	".globl dlopen\n"
+	".type dlopen, @function\n"
+	"dlopen:\n"
+	"	.cfi_startproc\n"
+	"	movq interpose_process_next_dlopen(%rip), %rax\n"
+	"	testq %rax, %rax\n"
+	"	je 1f\n"
+	"	testl $8, %esi\n" /* RTLD_DEEPBIND */
+	"	jne 1f\n"
+	"	jmp *%rax\n"
+	"1:	pushq %rdi\n"
+	"	.cfi_adjust_cfa_offset 8\n"
+	"	pushq %rsi\n"
+	"	.cfi_adjust_cfa_offset 8\n"
+	"	subq $8, %rsp\n"
+	"	.cfi_adjust_cfa_offset 8\n"
+	"	call interpose_process_dlopen\n"
+	"	addq $8, %rsp\n"
+	"	.cfi_adjust_cfa_offset -8\n"
+	"	popq %rsi\n"
+	"	.cfi_adjust_cfa_offset -8\n"
+	"	popq %rdi\n"
+	"	.cfi_adjust_cfa_offset -8\n"
+	"	jmp *%rax\n"
+	"	.cfi_endproc\n"
+	".size dlopen, . - dlopen\n"
+	".popsection\n");
+
+void *interpose_process_dlopen(const char *path, int flags)
+{
+	resolve_early();
+	if (flags & RTLD_DEEPBIND)
+		lifecycle_bound_past_us(path);
+	return interpose_process_next_dlopen;
 }
 
 HS_EXPORT int dlclose(void *handle)
@@ -216,187 +269,50 @@ HS_EXPORT void quick_exit(int code)
 	next.quick_exit(code);
 }
 
+/*
+ * Children made past this hook, by a system call or by libc itself, inherit the countdown as it
+ * is. Their figures are right as well, but all that one parent made at one time are sampled alike.
+ */
+HS_EXPORT pid_t fork(void)
+{
+	pid_t pid;
+
+	resolve_early();
+	pid = next.fork();
+	if (!pid)
+		lifecycle_forked();
+	return pid;
+}
+
 /* libc's daemon() leaves the parent by an _exit of its own, which no hook sees. */
 HS_EXPORT int daemon(int keep_directory, int keep_descriptors)
 {
-	struct state_header *state = process_state();
-	uint64_t start_ticks = 0, start_ns = 0;
-	bool is_ours = false;
-	uint32_t pid = 0;
+	struct state_header *leaving;
 	int result;
 
 	resolve_early();
-	if (state && !hs_load_relaxed(&process_seccomp) &&
-		state->pid == (uint32_t)rawsys(SYS_getpid, 0)) {
-		pid = state->pid;
-		start_ticks = state->start_ticks;
-		start_ns = state->start_ns;
-		is_ours = lifecycle_before_daemon();
-	}
+	leaving = lifecycle_before_daemon();
 	result = next.daemon(keep_directory, keep_descriptors);
-	if (!result && is_ours) /* the child: nobody else is left to remove it */
-		process_state_unlink(&process_settings, pid, start_ticks, start_ns);
+	if (leaving)
+		lifecycle_after_daemon(leaving, result == 0);
 	return result;
 }
 
 /*
- * What a program gives up, system calls or the reading of time: we do before the
- * call, because afterwards may be too late. If it fails all is as it was, unless
- * another thread has done the same.
+ * What a program locks is all that its process has, ours too. If that is more than it may, what was
+ * only reserved for the state can go.
  */
-struct giving_up {
-	bool raised;
-	struct state_header *resting;
-};
-
-static struct giving_up clock_and_calls_coming(bool clock, bool calls)
+HS_EXPORT int mlockall(int flags)
 {
-	struct giving_up g = { false, NULL };
-
-	if (clock)
-		g.resting = lifecycle_clock_going();
-	/* Without a clock too: what a forked child inherits must say so. */
-	if (clock || calls)
-		g.raised = lifecycle_seccomp_coming();
-	return g;
-}
-
-static struct giving_up prctl_coming(int option, unsigned long a, unsigned long b)
-{
-	if (option == PR_SET_TSC)
-		return clock_and_calls_coming(a == PR_TSC_SIGSEGV, false);
-	/* A filter without a program only asks whether there could be one. */
-	return clock_and_calls_coming(a == SECCOMP_MODE_STRICT, a != SECCOMP_MODE_FILTER || b);
-}
-
-/* Keeps errno, which tells why the call failed. */
-static void conclude(const struct giving_up *g, bool failed)
-{
-	int saved_errno = errno;
-
-	if (failed && g->raised)
-		lifecycle_seccomp_failed();
-	if (failed)
-		lifecycle_clock_stays(g->resting);
-	errno = saved_errno;
-}
-
-HS_EXPORT int hooked_prctl(int option, unsigned long a, unsigned long b, unsigned long c,
-	unsigned long d) __asm__("prctl");
-HS_EXPORT int hooked_prctl(
-	int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
-{
-	struct giving_up giving_up;
+	struct state_header *state;
 	int result;
 
 	resolve_early();
-	if (HS_LIKELY(option != PR_SET_SECCOMP && option != PR_SET_TSC)) {
-		if (option == PR_SET_NAME)
-			thread_state_renamed(true);
-		return next.prctl(option, a, b, c, d);
-	}
-	giving_up = prctl_coming(option, a, b);
-	result = next.prctl(option, a, b, c, d);
-	conclude(&giving_up, result != 0);
-	return result;
-}
-
-/*
- * syscall() must not touch the word that a seventh argument would have on the
- * stack: a caller with fewer keeps something else there. So it jumps, and only
- * seccomp() and prctl(), whose words are all in registers, go through C.
- */
-void *interpose_process_next_syscall __attribute__((visibility("hidden")));
-long interpose_process_first_syscall(void) __attribute__((visibility("hidden"), used));
-long interpose_process_seccomp(long number, long operation, long flags, long program)
-	__attribute__((visibility("hidden"), used));
-long interpose_process_prctl(long number, long option, long a, long b, long c, long d)
-	__attribute__((visibility("hidden"), used));
-
-__asm__(".pushsection .text\n"
-	".globl syscall\n"
-	".type syscall, @function\n"
-	"syscall:\n"
-	"	.cfi_startproc\n"
-	"	cmpq $317, %rdi\n" /* SYS_seccomp */
-	"	je interpose_process_seccomp\n"
-	"	cmpq $157, %rdi\n" /* SYS_prctl */
-	"	je interpose_process_prctl\n"
-	"	movq interpose_process_next_syscall(%rip), %rax\n"
-	"	testq %rax, %rax\n"
-	"	je 1f\n"
-	"	jmp *%rax\n"
-	"1:	pushq %rdi\n"
-	"	.cfi_adjust_cfa_offset 8\n"
-	"	pushq %rsi\n"
-	"	.cfi_adjust_cfa_offset 8\n"
-	"	pushq %rdx\n"
-	"	.cfi_adjust_cfa_offset 8\n"
-	"	pushq %rcx\n"
-	"	.cfi_adjust_cfa_offset 8\n"
-	"	pushq %r8\n"
-	"	.cfi_adjust_cfa_offset 8\n"
-	"	pushq %r9\n"
-	"	.cfi_adjust_cfa_offset 8\n"
-	"	subq $8, %rsp\n"
-	"	.cfi_adjust_cfa_offset 8\n"
-	"	call interpose_process_first_syscall\n"
-	"	addq $8, %rsp\n"
-	"	.cfi_adjust_cfa_offset -8\n"
-	"	popq %r9\n"
-	"	.cfi_adjust_cfa_offset -8\n"
-	"	popq %r8\n"
-	"	.cfi_adjust_cfa_offset -8\n"
-	"	popq %rcx\n"
-	"	.cfi_adjust_cfa_offset -8\n"
-	"	popq %rdx\n"
-	"	.cfi_adjust_cfa_offset -8\n"
-	"	popq %rsi\n"
-	"	.cfi_adjust_cfa_offset -8\n"
-	"	popq %rdi\n"
-	"	.cfi_adjust_cfa_offset -8\n"
-	"	jmp *%rax\n"
-	"	.cfi_endproc\n"
-	".size syscall, . - syscall\n"
-	".popsection\n");
-
-/* A call before load: the real function, looked up. */
-long interpose_process_first_syscall(void)
-{
-	resolve_early();
-	return (long)interpose_process_next_syscall;
-}
-
-long interpose_process_seccomp(long number, long operation, long flags, long program)
-{
-	long (*real)(long, long, long, long);
-	struct giving_up g;
-	long result;
-
-	resolve_early();
-	real = (long (*)(long, long, long, long))interpose_process_next_syscall;
-	/* The other operations only ask. */
-	g = clock_and_calls_coming(operation == SECCOMP_SET_MODE_STRICT,
-		operation == SECCOMP_SET_MODE_FILTER && program);
-	result = real(number, operation, flags, program);
-	conclude(&g, result < 0);
-	return result;
-}
-
-long interpose_process_prctl(long number, long option, long a, long b, long c, long d)
-{
-	struct giving_up g = { false, NULL };
-	long (*real)(long, long, long, long, long, long);
-	long result;
-
-	resolve_early();
-	real = (long (*)(long, long, long, long, long, long))interpose_process_next_syscall;
-	if (option == PR_SET_NAME)
-		thread_state_renamed(true);
-	if (option == PR_SET_SECCOMP || option == PR_SET_TSC)
-		g = prctl_coming((int)option, (unsigned long)a, (unsigned long)b);
-	result = real(number, option, a, b, c, d);
-	conclude(&g, result < 0);
+	result = next.mlockall(flags);
+	state = process_state();
+	if (result < 0 && errno == ENOMEM && state && !hs_load_relaxed(&process_seccomp) &&
+		process_state_spare_locked(state))
+		result = next.mlockall(flags);
 	return result;
 }
 
@@ -455,6 +371,7 @@ HS_EXPORT void *__deregister_frame_info(const void *table)
 static void resolve_all(void)
 {
 	resolve_early();
+	interpose_rights_resolve();
 	interpose_cxx_resolve();
 }
 
@@ -465,6 +382,7 @@ static void resolve_all(void)
 __attribute__((constructor)) static void loaded(void)
 {
 	lifecycle_load(resolve_all);
+	loaded_names_end();
 }
 
 __attribute__((destructor)) static void unloaded(void)

@@ -13,9 +13,10 @@
  * inherited from the parent are unknown there, and their frees are ignored.
  *
  * End. Our destructor runs before those of most libraries; hooks stay valid
- * after it. Nothing is unmapped, ever.
+ * after it. Nothing is unmapped but states of ancestors.
  */
 #include <errno.h>
+#include <gnu/libc-version.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@
 #include "preload/clock.h"
 #include "preload/compiler.h"
 #include "preload/lifecycle.h"
+#include "preload/limit_watch.h"
 #include "preload/log.h"
 #include "preload/process.h"
 #include "preload/process_state.h"
@@ -35,6 +37,9 @@
 #include "preload/unwind.h"
 #include "preload/unwind_reference.h"
 #include "preload/writer.h"
+
+/* Of no other libc: a process may load one that lacks it, because LD_PRELOAD is inherited. */
+__typeof__(gnu_get_libc_version) gnu_get_libc_version __attribute__((weak));
 
 static struct process_facts facts;
 
@@ -49,11 +54,14 @@ bool lifecycle_is_passing_through(void)
 /* Why this process must be left alone, NULL if it need not. */
 static const char *refusal(void)
 {
-	if (getauxval(AT_SECURE))
-		return "the program runs with raised privileges";
+	if (!gnu_get_libc_version)
+		return "the C library is not glibc";
 	if (real_alloc_is_defined("__asan_init") || real_alloc_is_defined("__tsan_init") ||
-		real_alloc_is_defined("__msan_init"))
+		real_alloc_is_defined("__msan_init") || real_alloc_is_defined("__hwasan_init"))
 		return "a sanitizer replaces malloc";
+	/* In the preloaded object of memcheck, massif, dhat, helgrind and drd. */
+	if (real_alloc_is_defined("_vgr10010ZU_libcZdsoZa_malloc"))
+		return "valgrind replaces malloc";
 	if (process_settings.children == CHILDREN_NONE &&
 		process_state_is_descendant(&process_settings))
 		return "HEAPSPY_CHILDREN=none, and a parent is profiled";
@@ -62,9 +70,12 @@ static const char *refusal(void)
 
 static void complain(void *context, const char *name, const char *value, const char *expected)
 {
+	char shown[128];
+
 	log_set_verbose(process_settings.verbose);
-	if (expected)
-		log_line("%s='%s' cannot be used: expected %s; the default serves", name, value,
+	if (expected) /* what was expected must be in the line, however long the value is */
+		log_line("%s='%s%s' cannot be used: expected %s; the default serves", name, shown,
+			log_format(shown, sizeof(shown), "%s", value) < sizeof(shown) ? "" : "...",
 			expected);
 	else
 		log_verbose("%s: no such variable; ignored", name);
@@ -94,6 +105,9 @@ static HS_COLD bool begin(void)
 	struct settings_names names = { facts.comm, facts.host, (uint32_t)rawsys(SYS_getpid, 0) };
 	const char *why, *front;
 
+	/* Raised rights: whoever started it may not have us do or say anything. */
+	if (getauxval(AT_SECURE))
+		return false;
 	process_state_read_facts(&facts);
 	settings_read(&process_settings, environ, names, complain, NULL);
 	log_set_verbose(process_settings.verbose);
@@ -112,11 +126,36 @@ static HS_COLD bool begin(void)
 		return false;
 	}
 	state_map_set_owner(is_ours);
-	thread_state_init();
+	state_map_set_first_look(limit_watch_first_look);
+	thread_state_init(writer_main_ends);
 	unwind_init(unwind_mode());
 	if (!unwind_cfi_available())
 		log_verbose("no _dl_find_object (glibc 2.35): stacks by frame pointers only");
 	return true;
+}
+
+/*
+ * The states that are mapped here: ours, and that of the nearest ancestor that had one, in which
+ * code that a handler interrupted may still be at work. A forked child inherits the mappings, and
+ * they keep the memory of states that nobody else has any more: in a chain of forks, each the
+ * parent of the next, that of all. So the one before these goes.
+ */
+static void keep_two_states(struct state_header *state)
+{
+	static struct {
+		struct state_header *state;
+		uint64_t bytes;
+	} own, ancestors;
+	uint64_t bytes = ancestors.bytes;
+
+	if (ancestors.state) {
+		if (hs_load_relaxed(&ancestors.state->max_bytes) < bytes)
+			bytes = ancestors.state->max_bytes; /* the rest was given back before */
+		rawsys(SYS_munmap, ancestors.state, bytes);
+	}
+	ancestors = own;
+	own.state = state;
+	own.bytes = state->max_bytes;
 }
 
 /* The state of this process image, or of this forked child. */
@@ -136,6 +175,7 @@ static HS_COLD struct state_header *make_state(bool forked)
 		hs_store_relaxed(&process_page.pass_through, 1);
 		return NULL;
 	}
+	keep_two_states(state);
 	hs_store_relaxed(&process_generation, hs_load_relaxed(&process_generation) + 1);
 	log_verbose("profiling %s (pid %u): mean sampling interval %lu bytes", state->comm,
 		state->pid, state->interval_bytes);
@@ -196,26 +236,44 @@ bool lifecycle_seccomp_coming(void)
 		return false;
 	state_map_freeze(true);
 	writer_end_helper();
+	if (state) { /* else it gives up the clock too, and that has been said */
+		writer_wait_for_others(state);
+		__atomic_fetch_or(&state->flags, HEAPSPY_INFO_SECCOMP, __ATOMIC_RELAXED);
+		log_verbose("the program sets a filter of system calls: none is made from here on, "
+			    "and snapshots are taken from outside only");
+	}
 	log_silence(true);
 	return true;
 }
 
 void lifecycle_seccomp_failed(void)
 {
+	struct state_header *state = process_state();
+
 	log_silence(false);
+	if (state) {
+		__atomic_fetch_and(&state->flags, ~HEAPSPY_INFO_SECCOMP, __ATOMIC_RELAXED);
+		log_verbose("the filter was refused: all goes on as before");
+	}
 	state_map_freeze(false);
 	hs_store_release(&process_seccomp, 0);
 	writer_restart_helper();
 }
 
-bool lifecycle_before_daemon(void)
+void lifecycle_helper_leaves(void)
 {
 	struct state_header *state = process_state();
 
-	if (!state || hs_load_relaxed(&process_seccomp) || writer_exit_is_leased(state))
-		return false;
-	writer_exit(state);
-	return true;
+	if (state && !hs_load_relaxed(&process_seccomp) &&
+		hs_load_relaxed(&process_page.helper_started) && is_this_process(state))
+		writer_helper_leaves();
+}
+
+void lifecycle_forked(void)
+{
+	/* A seccomp filter comes with the clock given up, perhaps. */
+	if (hs_load_relaxed(&begun) == DONE && !hs_load_relaxed(&process_seccomp))
+		thread_state_forked(process_settings.sample_bytes);
 }
 
 /*
@@ -237,13 +295,39 @@ static void stand_still(struct state_header *state)
 /* The last snapshot, by whoever writes here. */
 static void end(struct state_header *state)
 {
-	if (writer_exit_is_leased(state)) {
+	/* Without room for a file the state is left to heapspy recover. */
+	if (writer_exit_is_leased(state) || !writer_exit(state)) {
 		stand_still(state);
 		return;
 	}
-	writer_exit(state);
 	hs_store_release(&state->wrote_end, 1);
 	process_state_unlink(&process_settings, state->pid, state->start_ticks, state->start_ns);
+}
+
+struct state_header *lifecycle_before_daemon(void)
+{
+	struct state_header *state = process_state();
+
+	if (!state || hs_load_relaxed(&process_seccomp) || !is_this_process(state))
+		return NULL;
+	if (writer_exit_is_leased(state))
+		stand_still(state);
+	else
+		writer_exit(state);
+	return state;
+}
+
+void lifecycle_after_daemon(struct state_header *state, bool is_child)
+{
+	int saved_errno = errno;
+
+	/* The child, which has it mapped: nobody else is left to remove it. */
+	if (is_child && !hs_load_relaxed(&state->exit_ns))
+		process_state_unlink(
+			&process_settings, state->pid, state->start_ticks, state->start_ns);
+	else if (!is_child && !process_state())
+		lifecycle_clock_stays(state);
+	errno = saved_errno;
 }
 
 struct state_header *lifecycle_clock_going(void)
@@ -292,16 +376,30 @@ void lifecycle_exit(void)
 	hs_store_release(&process_page.exit_progress, EXIT_DONE);
 }
 
-/* Blocks that go back unseen look live: said here, and by whoever reads the snapshots. */
+/* Blocks that go back unseen look live: said by whoever reads the snapshots. */
+static void mark_unseen_doors(struct state_header *state)
+{
+	__atomic_fetch_or(&facts.flags, HEAPSPY_INFO_UNSEEN_DOORS, __ATOMIC_RELAXED);
+	if (state)
+		__atomic_fetch_or(&state->flags, HEAPSPY_INFO_UNSEEN_DOORS, __ATOMIC_RELAXED);
+}
+
+void lifecycle_bound_past_us(const char *path)
+{
+	if (begun != DONE || hs_load_relaxed(&facts.flags) & HEAPSPY_INFO_UNSEEN_DOORS)
+		return;
+	mark_unseen_doors(process_state());
+	log_verbose("%s is loaded with RTLD_DEEPBIND: what it allocates and frees is not seen",
+		path ? path : "the program");
+}
+
 static void note_unseen_doors(struct state_header *state)
 {
 	struct unseen_door door;
 
 	if (!unseen_doors_find(&door))
 		return;
-	facts.flags |= HEAPSPY_INFO_UNSEEN_DOORS;
-	if (state)
-		__atomic_fetch_or(&state->flags, HEAPSPY_INFO_UNSEEN_DOORS, __ATOMIC_RELAXED);
+	mark_unseen_doors(state);
 	log_verbose("%s calls %s, which is not seen%s", door.object[0] ? door.object : facts.exe,
 		door.name, door.interposer ? ": libheapspy-jemalloc.so is not preloaded" : "");
 }

@@ -32,6 +32,13 @@ bool lifecycle_seccomp_coming(void);
 void lifecycle_seccomp_failed(void);
 
 /*
+ * The calling thread is about to give something up, or to leave a namespace, for itself alone:
+ * the helper must neither keep it nor be a second thread then. It ends; who samples writes, until
+ * the program makes its next thread.
+ */
+void lifecycle_helper_leaves(void);
+
+/*
  * The first act, at the latest: called by the library's constructor. resolve looks up what the
  * hooks of other files forward to; what that allocates is not the program's.
  */
@@ -43,11 +50,22 @@ void lifecycle_load(void (*resolve)(void));
  */
 void lifecycle_exit(void);
 
+/* fork() has returned in the child. */
+void lifecycle_forked(void);
+
 /*
- * The process is about to end inside daemon(): writes the exit snapshot. Returns whether the
- * state's name is for us to remove then; it is not while another process holds the lease.
+ * A library is being loaded that finds libc's functions before ours (RTLD_DEEPBIND): what it frees
+ * looks live. path: NULL means the program.
  */
-bool lifecycle_before_daemon(void);
+void lifecycle_bound_past_us(const char *path);
+
+/*
+ * The process is about to end inside daemon(): its exit snapshot, as in lifecycle_exit(). What is
+ * returned, if anything, goes to lifecycle_after_daemon() in the child (is_child), or in this
+ * process if the call failed. Keeps errno.
+ */
+struct state_header *lifecycle_before_daemon(void);
+void lifecycle_after_daemon(struct state_header *state, bool is_child);
 
 /*
  * The program is about to give up reading the time (strict seccomp, PR_SET_TSC): a sample would

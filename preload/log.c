@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include "preload/atomics.h"
 #include "preload/compiler.h"
+#include "preload/file_limit.h"
 #include "preload/log.h"
 #include "preload/rawsys.h"
 
@@ -60,10 +61,16 @@ static void put_errno(struct text *t, int error)
 	} known[] = {
 		{ EACCES, "permission denied" },
 		{ EAGAIN, "resource limit reached" },
+		{ EDQUOT, "over the disk quota" },
 		{ EEXIST, "exists already" },
 		{ EFAULT, "no memory behind it" },
 		{ EFBIG, "over the file size limit" },
 		{ EINVAL, "not supported here" },
+		{ EIO, "input or output error" },
+		{ EMEDIUMTYPE, "not on tmpfs" },
+		{ EMFILE, "too many open files" },
+		{ ENAMETOOLONG, "the name is too long" },
+		{ ENFILE, "too many open files on this machine" },
 		{ ENODEV, "not supported here" },
 		{ ENOENT, "does not exist" },
 		{ ENOMEM, "out of memory" },
@@ -152,20 +159,33 @@ void log_init(void)
 	}
 }
 
+/* Whether so many bytes more are below RLIMIT_FSIZE, wherever in the file they go. */
+static bool fits(int fd, const struct stat *st, size_t bytes)
+{
+	uint64_t limit_bytes = file_limit_bytes();
+	long at = rawsys(SYS_lseek, fd, 0, SEEK_CUR);
+
+	if (at < st->st_size)
+		at = st->st_size;
+	return limit_bytes >= bytes && (uint64_t)at <= limit_bytes - bytes;
+}
+
 /*
  * Whether descriptor 2 is still what it was at load (programs close it, and a
- * data file gets the number), and nobody's broken pipe, which would kill.
+ * data file gets the number), and neither nobody's broken pipe nor a file that is as large as it
+ * may be: to write to these would kill.
  */
-static bool is_stderr(int fd)
+static bool takes_line(int fd, size_t bytes)
 {
 	struct pollfd pipe = { fd, 0, 0 };
 	struct stat st;
 
-	if (!stderr_known)
-		return true; /* before load */
-	return !rawsys(SYS_fstat, fd, &st) && st.st_dev == stderr_device &&
-	       st.st_ino == stderr_inode &&
-	       !(rawsys(SYS_poll, &pipe, 1, 0) > 0 && pipe.revents & (POLLERR | POLLHUP));
+	if (rawsys(SYS_fstat, fd, &st) < 0 || (S_ISREG(st.st_mode) && !fits(fd, &st, bytes)))
+		return false;
+	/* Before load nobody can have closed it. */
+	if (stderr_known && (st.st_dev != stderr_device || st.st_ino != stderr_inode))
+		return false;
+	return !(rawsys(SYS_poll, &pipe, 1, 0) > 0 && pipe.revents & (POLLERR | POLLHUP));
 }
 
 void log_without_descriptors(void)
@@ -189,27 +209,28 @@ void log_silence(bool is_silent)
 	hs_store_relaxed(&silent, is_silent);
 }
 
-static void write_line(const char *format, va_list ap)
+static bool write_line(const char *format, va_list ap)
 {
 	static const char prefix[] = "heapspy: ";
 	size_t n = sizeof(prefix) - 1;
-	char line[320];
+	char line[768]; /* with HEAPSPY_DIR in it */
+	bool written;
 	int fd;
 
 	if (hs_load_relaxed(&silent))
-		return;
+		return false;
 	fd = open_stderr();
 	if (fd < 0)
-		return;
+		return false;
 	__builtin_memcpy(line, prefix, n);
 	n += log_vformat(line + n, sizeof(line) - n, format, ap);
 	if (n > sizeof(line) - 1)
 		n = sizeof(line) - 1;
 	line[n] = '\n';
-	if (is_stderr(fd))
-		rawsys(SYS_write, fd, line, n + 1);
+	written = takes_line(fd, n + 1) && rawsys(SYS_write, fd, line, n + 1) > 0;
 	if (fd != 2)
 		rawsys(SYS_close, fd);
+	return written;
 }
 
 void log_line(const char *format, ...)
@@ -221,15 +242,19 @@ void log_line(const char *format, ...)
 	va_end(ap);
 }
 
-void log_verbose(const char *format, ...)
+bool log_verbose(const char *format, ...)
 {
+	bool written;
 	va_list ap;
 
-	if (!verbose || hs_add_relaxed(&lines, 1) >= LINES_MAX)
-		return;
+	if (!verbose || hs_load_relaxed(&lines) >= LINES_MAX)
+		return false;
 	va_start(ap, format);
-	write_line(format, ap);
+	written = write_line(format, ap);
 	va_end(ap);
+	if (written)
+		hs_add_relaxed(&lines, 1);
+	return written;
 }
 
 void log_set_verbose(int on)

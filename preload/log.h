@@ -22,8 +22,11 @@ size_t log_vformat(char *out, size_t bytes, const char *format, va_list ap);
 /* "heapspy: " TEXT "\n" on stderr, always. Only for values that cannot be used. */
 void log_line(const char *format, ...);
 
-/* The same if HEAPSPY_VERBOSE is 1, at most 100 lines a process. */
-void log_verbose(const char *format, ...);
+/*
+ * The same if HEAPSPY_VERBOSE is 1, at most 100 lines a process. Returns whether the line could be
+ * written now and here.
+ */
+bool log_verbose(const char *format, ...);
 
 void log_set_verbose(int on);
 

@@ -140,7 +140,7 @@ static bool is_same(
 		return false;
 	if (id->is_main || m->flags & STATE_MODULE_MAIN)
 		return id->is_main && m->flags & STATE_MODULE_MAIN;
-	return m->path_offset + bytes <= hs_load_relaxed(&state->committed_bytes) &&
+	return state_holds(state, m->path_offset, bytes) &&
 	       !memcmp(state_at(state, m->path_offset), id->path, bytes);
 }
 
@@ -206,7 +206,7 @@ static bool overlaps(const struct state_header *state, const struct state_module
 static uint32_t store_path(struct state_header *state, const struct identity *id)
 {
 	const char *path = id->is_main ? state->exe : id->path;
-	size_t bytes = strlen(path) + 1;
+	size_t bytes = strnlen(path, PATH_BYTES_MAX) + 1;
 	uint64_t offset = bytes > PATH_BYTES_MAX ? 0 : state_map_alloc(state, bytes, 0);
 
 	if (!offset || offset > UINT32_MAX)

@@ -21,6 +21,7 @@
 /* Zero in a forked child: fills whole pages of its own. Any thread, atomically. */
 struct __attribute__((aligned(PROCESS_PAGE_BYTES))) process_page {
 	struct state_header *state; /* released by the maker of the state */
+	uintptr_t leader;           /* the thread the process began with, by its hs_thread */
 	uint32_t making_state;      /* try-lock */
 	uint32_t pass_through;      /* for good: no state can or shall be had */
 	uint32_t threaded;          /* a thread was or is being made */
@@ -28,6 +29,7 @@ struct __attribute__((aligned(PROCESS_PAGE_BYTES))) process_page {
 	uint32_t helper_tid;  /* while it runs */
 	uint32_t helper_wake; /* futex: something other than the time has changed */
 	uint32_t main_ended;  /* the sampling thread writes again, threads or not */
+	uint32_t helper_left; /* the same, until the program makes its next thread */
 	uint32_t overdue_said;
 	uint32_t exit_progress; /* enum exit_progress */
 };
@@ -50,6 +52,16 @@ static inline struct state_header *process_state(void)
 {
 	return hs_load_acquire(&process_page.state);
 }
+
+/*
+ * Memory of this process that is the profiler's and not in the state: what it may write of its own
+ * image, and what it has mapped. All of it counts, whether it has been touched or not; what is
+ * mapped for the time of one snapshot does not. In bytes, for state->work_bytes.
+ */
+uint64_t process_memory_bytes(void);
+
+/* More has been mapped, for good. Keeps work_bytes of the state in step. */
+void process_memory_add(uint64_t bytes);
 
 /* Asks the kernel to wipe process_page and the filter in forked children; false: it cannot. */
 bool process_wipe_on_fork(void);

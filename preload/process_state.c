@@ -1,22 +1,27 @@
 /*
- * process_state.c - owns the naming of state files and the first filling of a
- * state. When one is made is decided in lifecycle.c; how it grows, in state/.
+ * process_state.c - owns the first filling of a state. When one is made is decided
+ * in lifecycle.c; how it grows, in state/; where its file lies, in state_files.c.
  */
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include "preload/clock.h"
 #include "preload/cpu_budget.h"
+#include "preload/limit_watch.h"
 #include "preload/live_table.h"
 #include "preload/log.h"
+#include "preload/process.h"
 #include "preload/process_state.h"
 #include "preload/rawsys.h"
 #include "preload/stack_table.h"
 #include "preload/state/state_map.h"
+#include "preload/state_files.h"
 #include "sample_math.h"
 
 #define FIRST_LIVE_BUCKETS 64
@@ -27,6 +32,8 @@
 #define TICKS              128
 #define ANCESTORS_MAX      16
 #define MAX_BYTES_MIN      (256u << 10)
+#define WATCH_AFTER_NS     100000000ull /* the first look at the memory limit */
+#define TICK_NS            10000000ull  /* USER_HZ */
 
 /* The start of a small file, NUL-terminated; its length, 0 when it cannot be read. */
 static size_t read_file(const char *path, char *out, size_t bytes)
@@ -63,6 +70,15 @@ static void read_boot_id(uint8_t out[16])
 	}
 }
 
+/* The name that the program was started by, if that is a whole path. */
+static void read_started_name(char *out, size_t bytes)
+{
+	const char *name = (const char *)getauxval(AT_EXECFN);
+
+	if (name && name[0] == '/' && strlen(name) < bytes)
+		strcpy(out, name);
+}
+
 void process_state_read_facts(struct process_facts *facts)
 {
 	struct utsname names;
@@ -72,6 +88,9 @@ void process_state_read_facts(struct process_facts *facts)
 	n = read_file("/proc/self/comm", facts->comm, sizeof(facts->comm));
 	if (n && facts->comm[n - 1] == '\n')
 		facts->comm[n - 1] = '\0';
+	/* Without /proc: of the thread that asks, which is nearly always the first. */
+	if (!facts->comm[0])
+		rawsys(SYS_prctl, PR_GET_NAME, facts->comm);
 	if (!facts->comm[0])
 		strcpy(facts->comm, "unknown");
 	if (!rawsys(SYS_uname, &names)) {
@@ -80,6 +99,8 @@ void process_state_read_facts(struct process_facts *facts)
 	}
 	ret = rawsys(SYS_readlink, "/proc/self/exe", facts->exe, sizeof(facts->exe) - 1);
 	facts->exe[ret > 0 ? ret : 0] = '\0';
+	if (ret <= 0)
+		read_started_name(facts->exe, sizeof(facts->exe));
 	read_boot_id(facts->boot_id);
 }
 
@@ -127,6 +148,7 @@ bool process_state_is_vfork_child(void)
 
 	process_state_start_ticks(0, &parent);
 	log_format(path, sizeof(path), "/proc/%u/stat", parent);
+	/* Of its main thread: with a second one it would have a state, see thread_made(). */
 	if (!read_file(path, its, sizeof(its)) || !read_file("/proc/self/stat", own, sizeof(own)) ||
 		*stat_from(its, 3) != 'D')
 		return false;
@@ -138,53 +160,17 @@ bool process_state_is_vfork_child(void)
 	return *a && a == stat_from(own, 25);
 }
 
-/* Calls wants() with each name in dir, and removes the files for which it returns true. */
-static void scan(const char *dir, bool (*wants)(const char *name, void *context), void *context)
+/*
+ * When a forked process began, on CLOCK_MONOTONIC: the kernel counts in hundredths of a second
+ * since boot. now_ns where that cannot be true.
+ */
+static uint64_t forked_at_ns(uint64_t start_ticks, uint64_t now_ns)
 {
-	long fd = rawsys(SYS_open, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), n;
-	char buffer[1024];
+	uint64_t boot_ns = clock_ns(CLOCK_BOOTTIME), then_ns = start_ticks * TICK_NS;
 
-	if (fd < 0)
-		return;
-	while ((n = rawsys(SYS_getdents64, fd, buffer, sizeof(buffer))) > 0) {
-		uint16_t length;
-		long at;
-
-		/* struct linux_dirent64: ino 8, off 8, reclen 2, type 1, name. */
-		for (at = 0; at < n; at += length) {
-			const char *name = buffer + at + 19;
-
-			memcpy(&length, buffer + at + 16, sizeof(length));
-			if (wants(name, context))
-				rawsys(SYS_unlinkat, fd, name, 0);
-		}
-	}
-	rawsys(SYS_close, fd);
-}
-
-static bool has_prefix(const char *name, void *prefix)
-{
-	return !strncmp(name, prefix, strlen(prefix));
-}
-
-/* What the names of all states of one process begin with: its images differ behind it. */
-static void file_prefix(uint32_t pid, uint64_t start_ticks, char *out, size_t bytes)
-{
-	/* The user of the beginning: a process may give up its rights on the way. */
-	static uint32_t user_plus_1;
-
-	if (!user_plus_1)
-		user_plus_1 = (uint32_t)rawsys(SYS_geteuid, 0) + 1;
-	log_format(out, bytes, "heapspy.%u.%u.%lu-", user_plus_1 - 1, pid, start_ticks);
-}
-
-static void file_name(const struct settings *settings, uint32_t pid, uint64_t start_ticks,
-	uint64_t image, char *out, size_t bytes)
-{
-	char prefix[80];
-
-	file_prefix(pid, start_ticks, prefix, sizeof(prefix));
-	log_format(out, bytes, "%s/%s%lu", settings->state_dir, prefix, image);
+	if (!start_ticks || then_ns > boot_ns || boot_ns - then_ns > now_ns)
+		return now_ns;
+	return now_ns - (boot_ns - then_ns);
 }
 
 /*
@@ -207,14 +193,26 @@ static bool lay_out(struct state_header *state)
 }
 
 /* The whole cap is reserved at once, and what little there may be is the program's. */
-static uint64_t below_address_space_limit(uint64_t bytes)
+static uint64_t below_limit(int resource, uint64_t bytes)
 {
 	struct rlimit limit;
 
-	if (rawsys(SYS_getrlimit, RLIMIT_AS, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY ||
+	if (rawsys(SYS_getrlimit, resource, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY ||
 		bytes <= limit.rlim_cur / 16)
 		return bytes;
 	return limit.rlim_cur / 16 < MAX_BYTES_MIN ? MAX_BYTES_MIN : limit.rlim_cur / 16;
+}
+
+bool process_state_spare_locked(struct state_header *state)
+{
+	uint64_t max_bytes = below_limit(RLIMIT_MEMLOCK, state->max_bytes);
+
+	if (!state_map_lower_cap(state, max_bytes))
+		return false;
+	log_verbose("the program locks its memory, which is limited: the cap of the state is %lu "
+		    "bytes from here on",
+		state->max_bytes);
+	return true;
 }
 
 /*
@@ -236,8 +234,7 @@ static bool is_offered_lease(const struct settings *settings)
 	       (ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino);
 }
 
-/* Whether the numbers in this /proc are those of our own pid namespace. */
-static bool proc_knows_us(uint32_t pid)
+bool process_state_proc_knows_us(uint32_t pid)
 {
 	char mine[16], link[16];
 	long n = rawsys(SYS_readlink, "/proc/self", link, sizeof(link));
@@ -250,13 +247,19 @@ static bool proc_knows_us(uint32_t pid)
 static bool ancestor_was_private;
 
 /* Where snapshots go and who writes them: for the process itself, and for others. */
-static void fill_in_writer(
-	struct state_header *state, const struct settings *settings, bool is_leased)
+static void fill_in_writer(struct state_header *state, const struct settings *settings,
+	bool is_leased, uint64_t now_ns)
 {
+	uint64_t interval_ns = settings->interval_ns;
+
 	state->writer = settings->writer;
-	state->snapshot_interval_ns = settings->interval_ns;
-	state->due_ns = settings->interval_ns ? state->start_ns + settings->interval_ns : 0;
+	state->snapshot_interval_ns = interval_ns;
+	state->due_ns =
+		interval_ns ? now_ns + interval_ns - (now_ns - state->start_ns) % interval_ns : 0;
 	state->next_number = 1;
+	state->keep_bytes = settings->keep_bytes;
+	state->near_limit_ppm = settings->near_limit_ppm;
+	state->watch_ns = now_ns + WATCH_AFTER_NS;
 	memcpy(state->dir, settings->dir, sizeof(settings->dir));
 	memcpy(state->cwd, settings->cwd, sizeof(settings->cwd));
 	memcpy(state->tmpdir, settings->tmpdir, sizeof(settings->tmpdir));
@@ -270,10 +273,17 @@ static void fill_in_writer(
 		ancestor_was_private = true;
 	if (is_leased) {
 		state->lease.pid = settings->lease_pid;
-		state->lease.is_beyond = !proc_knows_us(state->pid);
+		state->lease.is_beyond = !process_state_proc_knows_us(state->pid);
 		state->lease.start_ticks = settings->lease_start_ticks;
-		state->lease.heartbeat_ns = state->start_ns; /* time to find us */
+		state->lease.heartbeat_ns = now_ns; /* time to find us */
 	}
+}
+
+static uint64_t namespace_number(const char *path)
+{
+	struct stat st;
+
+	return rawsys(SYS_stat, path, &st) < 0 ? 0 : st.st_ino;
 }
 
 struct state_header *process_state_create(
@@ -283,26 +293,31 @@ struct state_header *process_state_create(
 	uint32_t pid = (uint32_t)rawsys(SYS_getpid, 0), ppid;
 	uint64_t start_ticks = process_state_start_ticks(0, &ppid);
 	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC), max_bytes;
+	uint64_t begun_ns =
+		flags & HEAPSPY_INFO_FORK_CHILD ? forked_at_ns(start_ticks, now_ns) : now_ns;
 	bool is_leased = is_offered_lease(settings);
+	struct state_room room = { 0 };
 	char path[384];
-	int error = 0;
+	int error = 0, file_error = 0;
 
-	max_bytes = below_address_space_limit(settings->state_max_bytes);
+	max_bytes = below_limit(RLIMIT_AS, settings->state_max_bytes);
+	/* Under a lease its holder looks, at once. */
+	if (!is_leased && !limit_watch_begin(&room)) {
+		log_verbose("the memory group is full; nothing is profiled");
+		return NULL;
+	}
 	if (!settings->state_anon) {
-		/*
-		 * exec keeps pid and start time; the image before left its state
-		 * behind. Who holds the lease makes its last snapshot of it.
-		 */
-		file_prefix(pid, start_ticks, path, sizeof(path));
-		if (!is_leased)
-			scan(settings->state_dir, has_prefix, path);
-		file_name(settings, pid, start_ticks, now_ns, path, sizeof(path));
+		/* A forked child has no image before; under a lease it is the holder's. */
+		if (!is_leased && !(flags & HEAPSPY_INFO_FORK_CHILD))
+			state_files_end_images(settings, pid, start_ticks, now_ns);
+		state_files_path(settings, pid, start_ticks, begun_ns, path, sizeof(path));
 		state = state_map_create(path, max_bytes, &error);
 		if (!state)
 			log_verbose("no state file %s: %e; private memory serves", path, error);
 	}
 	if (!state) {
 		flags |= HEAPSPY_INFO_STATE_PRIVATE;
+		file_error = error;
 		state = state_map_create(NULL, max_bytes, &error);
 	}
 	if (!state) {
@@ -310,27 +325,40 @@ struct state_header *process_state_create(
 		return NULL;
 	}
 	state->pid = pid;
+	state->state_errno = (uint32_t)-file_error;
+	state->room = room;
 	state->start_ticks = start_ticks;
 	state->start_ns = now_ns;
 	state->start_wall_ns = clock_ns(CLOCK_REALTIME);
 	state->start_id = (state->start_wall_ns ^ (uint64_t)pid << 40) * 0x9E3779B97F4A7C15ull;
 	state->interval_bytes = settings->sample_bytes;
+	state->work_bytes = process_memory_bytes();
 	state->variance_unit_log2 = sample_variance_unit_log2(settings->sample_bytes);
 	cpu_budget_begin(state, settings->cpu_max_ppm);
+	/* From here on the time before its first sample is a forked child's own. */
+	state->start_wall_ns -= now_ns - begun_ns;
+	state->start_ns = begun_ns;
 	memcpy(state->boot_id, facts->boot_id, sizeof(state->boot_id));
 	memcpy(state->comm, facts->comm, sizeof(state->comm));
 	memcpy(state->host, facts->host, sizeof(state->host));
 	memcpy(state->exe, facts->exe, sizeof(state->exe));
 	memcpy(state->front_malloc, facts->front_malloc, sizeof(state->front_malloc));
 	memcpy(state->next_malloc, facts->next_malloc, sizeof(state->next_malloc));
+	state->pid_namespace = namespace_number("/proc/self/ns/pid");
+	state->mount_namespace = namespace_number("/proc/self/ns/mnt");
 	state->flags = flags | facts->flags | (settings->start_off ? HEAPSPY_INFO_STOPPED : 0);
-	fill_in_writer(state, settings, is_leased);
+	fill_in_writer(state, settings, is_leased, now_ns);
 	state->n_names = 1; /* name 0 is "unknown" */
 	if (!lay_out(state)) {
-		process_state_unlink(settings, pid, start_ticks, now_ns);
+		log_verbose("no room for the state's tables: %e; nothing is profiled",
+			(int)state->grow_errno);
+		process_state_unlink(settings, pid, start_ticks, begun_ns);
 		return NULL;
 	}
 	stack_table_reserve_last(state);
+	/* Children come in crowds, programs one by one. */
+	if (!settings->state_anon && !(flags & HEAPSPY_INFO_FORK_CHILD))
+		state_files_sweep(settings, state);
 	/* A reader outside takes a state without magic for none. */
 	hs_store_release(&state->magic, STATE_MAGIC);
 	return state;
@@ -341,7 +369,7 @@ void process_state_unlink(
 {
 	char path[384];
 
-	file_name(settings, pid, start_ticks, start_ns, path, sizeof(path));
+	state_files_path(settings, pid, start_ticks, start_ns, path, sizeof(path));
 	rawsys(SYS_unlink, path);
 }
 
@@ -354,8 +382,8 @@ struct ancestors {
 	bool found;
 };
 
-/* Notes whether the name is that of an ancestor's state; for scan(). */
-static bool is_ancestors(const char *name, void *context)
+/* Notes whether the name is that of an ancestor's state. */
+static bool is_ancestors(long dir_fd, const char *name, void *context)
 {
 	struct ancestors *a = context;
 	char prefix[80];
@@ -364,8 +392,8 @@ static bool is_ancestors(const char *name, void *context)
 	if (strncmp(name, "heapspy.", 8) != 0)
 		return false;
 	for (i = 0; i < a->n && !a->found; i++) {
-		file_prefix(a->of[i].pid, a->of[i].start_ticks, prefix, sizeof(prefix));
-		a->found = has_prefix(name, prefix);
+		state_files_prefix(a->of[i].pid, a->of[i].start_ticks, prefix, sizeof(prefix));
+		a->found = !strncmp(name, prefix, strlen(prefix));
 	}
 	return false;
 }
@@ -385,6 +413,6 @@ bool process_state_is_descendant(const struct settings *settings)
 		a.n += a.of[a.n].start_ticks != 0;
 	}
 	if (a.n)
-		scan(settings->state_dir, is_ancestors, &a);
+		state_files_scan(settings->state_dir, is_ancestors, &a);
 	return a.found;
 }

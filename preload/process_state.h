@@ -1,6 +1,6 @@
 /*
- * process_state.h - a state for this process: where its file lies, what its
- * header says of the process, which tables it starts with.
+ * process_state.h - a state for this process: what its header says of the process,
+ * which tables it starts with.
  */
 #ifndef HEAPSPY_PROCESS_STATE_H
 #define HEAPSPY_PROCESS_STATE_H
@@ -39,10 +39,19 @@ void process_state_unlink(
 	const struct settings *settings, uint32_t pid, uint64_t start_ticks, uint64_t start_ns);
 
 /*
+ * For a program that locks all of its memory: the address space that the state has reserved counts
+ * there, so its cap goes down to a sixteenth of RLIMIT_MEMLOCK. False: it was lower, or is in use.
+ */
+bool process_state_spare_locked(struct state_header *state);
+
+/*
  * Field 22 of /proc/PID/stat (start time in clock ticks); 0 unknown. *ppidp: parent. pid 0: the
  * calling process, whatever number the /proc that it sees has for it.
  */
 uint64_t process_state_start_ticks(uint32_t pid, uint32_t *ppidp);
+
+/* Whether the numbers in this /proc are those of the pid namespace in which the caller is pid. */
+bool process_state_proc_knows_us(uint32_t pid);
 
 /*
  * Whether the caller is a vfork child, to all appearance: its parent sleeps and cannot be

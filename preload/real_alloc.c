@@ -24,6 +24,7 @@
 #include <string.h>
 #include "preload/atomics.h"
 #include "preload/compiler.h"
+#include "preload/loaded_names.h"
 #include "preload/log.h"
 #include "preload/real_alloc.h"
 #include "preload/rawsys.h"
@@ -172,6 +173,8 @@ static void first_free_aligned_sized(void *block, size_t align, size_t n)
 
 /* glibc 2.35 */
 int _dl_find_object(void *address, struct dl_find_object *result) __attribute__((weak));
+/* Not in musl, where programs inherit LD_PRELOAD and must be able to start. */
+__typeof__(dladdr1) dladdr1 __attribute__((weak));
 
 struct real_alloc real_alloc = {
 	.malloc = first_malloc,
@@ -295,12 +298,15 @@ static void made_free_aligned_sized(void *block, size_t align, size_t n)
 
 /*
  * A look-up in vain leaves an error text for the program's next dlerror(), and
- * memory behind it; one that succeeds drops both.
+ * memory behind it, which is of the program's heap; one that succeeds drops both.
  */
 static void *look_up(void *handle, const char *name)
 {
-	void *symbol = dlsym(handle, name);
+	void *symbol;
 
+	if (!loaded_names_may_have(name))
+		return NULL;
+	symbol = dlsym(handle, name);
 	if (!symbol)
 		dlsym(RTLD_NEXT, "malloc");
 	return symbol;
@@ -462,7 +468,7 @@ bool real_alloc_reaches_us(const char *name, const char **objectp)
 
 	*objectp = "";
 	if (!seen || object_of(seen, &path) == object_of((void *)real_alloc_reaches_us, &path) ||
-		!dladdr1(seen, &theirs, (void **)&symbol, RTLD_DL_SYMENT))
+		!dladdr1 || !dladdr1(seen, &theirs, (void **)&symbol, RTLD_DL_SYMENT))
 		return true;
 	/* A program that takes malloc's address lends it a PLT entry of its own: undefined there.
 	 */

@@ -26,6 +26,7 @@
 #include "preload/thread_state.h"
 #include "preload/unwind.h"
 #include "preload/writer.h"
+#include "sample_age.h"
 
 /* While sampling is off, how often a thread looks whether it is on again. */
 #define PAUSE_BYTES (256u << 10)
@@ -78,7 +79,7 @@ static bool redraw(struct state_header *state, size_t size, uint64_t now_ns, str
 	struct thread_state *t = &hs_thread;
 	uint64_t weighed = thread_state_weighed_size(size);
 	uint64_t next_gap;
-	bool is_met = true;
+	bool is_met;
 
 	if (hs_load_relaxed(&state->flags) & HEAPSPY_INFO_STOPPED) {
 		if (t->generation == hs_load_relaxed(&process_generation))
@@ -95,9 +96,11 @@ static bool redraw(struct state_header *state, size_t size, uint64_t now_ns, str
 		birth->random = sample_rng_next(&t->rng);
 		return draw_gap(state, birth->level) < weighed;
 	}
-	if (t->generation != hs_load_relaxed(&process_generation) || t->flags & THREAD_IDLE) {
-		if (t->generation != hs_load_relaxed(&process_generation))
-			thread_state_adopt(state, process_generation, now_ns);
+	if (t->generation != hs_load_relaxed(&process_generation))
+		is_met = thread_state_adopt_at_end_of_gap(state, process_generation, now_ns);
+	else
+		is_met = !(t->flags & THREAD_IDLE);
+	if (!is_met) {
 		t->flags &= ~THREAD_IDLE;
 		t->gap = draw_gap(state, birth->level);
 		t->gap_level = (uint8_t)birth->level;
@@ -122,25 +125,25 @@ static bool redraw(struct state_header *state, size_t size, uint64_t now_ns, str
 	return belongs(state, birth, size);
 }
 
-/* Age of the process, in the 56 bits of a birth; 0 should the clock go back behind the start. */
+/* Age of the process; 0 should the clock go back behind the start. */
 static uint64_t age_of(const struct state_header *state, uint64_t now_ns)
 {
-	return now_ns > state->start_ns ? (now_ns - state->start_ns) & 0xffffffffffffffull : 0;
+	return now_ns > state->start_ns ? now_ns - state->start_ns : 0;
 }
 
 /* Flat, because of the weight only bytes and count are needed. */
 static HS_SAMPLED __attribute__((flatten)) void die(
 	struct state_header *state, const struct state_live_value *value, uint64_t now_ns)
 {
-	uint64_t birth_ns = value->birth_level & 0xffffffffffffffull;
-	uint64_t age_ns = age_of(state, now_ns);
+	uint64_t lived_ns = sample_age_ns(value->birth_level, age_of(state, now_ns));
 	struct sample_weight weight =
 		thinning_weight(state, value, (unsigned)(value->birth_level >> 60));
 
 	/* A handler may have forked, and we are the child: the parent books it. */
 	if (process_state() != state)
 		return;
-	site_stats_died(state, value->stack, age_ns > birth_ns ? age_ns - birth_ns : 0, weight);
+	hs_store_relaxed(&state->last_ns, now_ns); /* about the last: threads may pass each other */
+	site_stats_died(state, value->stack, lived_ns == UINT64_MAX ? 0 : lived_ns, weight);
 	site_stats_left(state, value->u, weight);
 	hs_add_relaxed(&state->deaths, 1);
 }
@@ -181,19 +184,24 @@ static enum put_in put_in(
 static void tick(struct state_header *state, uint64_t age_ns)
 {
 	uint64_t second = age_ns / 1000000000, last = hs_load_relaxed(&state->tick_second);
+	const struct state_table *table;
 	struct heapspy_tick *ring;
 	uint32_t i;
 
 	if (HS_LIKELY(second == last))
 		return;
-	i = state_n_chunks(state);
-	ring = state_chunk_before(state, STATE_CHUNK_TICKS, &i);
-	if (!ring || !hs_cas_relaxed(&state->tick_second, &last, second))
+	i = state_tables_end(state);
+	table = state_table_before(STATE_CHUNK_TICKS, &i);
+	if (!table || !hs_cas_relaxed(&state->tick_second, &last, second))
 		return;
-	ring += second % (state->chunk[i].bytes / sizeof(*ring));
-	hs_store_relaxed(&ring->bytes_seen, hs_load_relaxed(&state->bytes_seen));
-	hs_store_relaxed(&ring->live_samples, hs_load_relaxed(&state->live_samples));
-	hs_store_release(&ring->time_ns, age_ns); /* the snapshot writer's acquire */
+	ring = table->at;
+	ring += second % (table->bytes / sizeof(*ring));
+	/* A reader that sees one of the new figures finds another time than before when it looks
+	 * again. */
+	hs_store_relaxed(&ring->time_ns, 0);
+	hs_store_release(&ring->bytes_seen, hs_load_relaxed(&state->bytes_seen));
+	hs_store_release(&ring->live_samples, hs_load_relaxed(&state->live_samples));
+	hs_store_release(&ring->time_ns, age_ns);
 }
 
 /* Returns the flags of the stack, HEAPSPY_STACK_TRUNCATED if there is none. */
@@ -223,11 +231,12 @@ static uint32_t sample(struct state_header *state, void *block, size_t size, uin
 	/* A handler that interrupted the walk may have forked, and we are the child. */
 	if (process_state() != state)
 		return HEAPSPY_STACK_TRUNCATED;
+	hs_store_relaxed(&state->last_ns, now_ns);
 	value.stack = stack_table_intern(state, work->frames, n, flags, approx_from);
 	value.u = (uint32_t)birth->random;
 	value.size_thread = (size & 0xffffffffffffull) | (uint64_t)t->name_id << 48;
-	value.birth_level = age_of(state, now_ns) | (uint64_t)birth->drawn_at << 56 |
-			    (uint64_t)birth->level << 60;
+	value.birth_level = sample_birth_bits(age_of(state, now_ns)) |
+			    (uint64_t)birth->drawn_at << 56 | (uint64_t)birth->level << 60;
 	weight = thinning_weight(state, &value, birth->level);
 
 	/* The address may still be listed: its block was freed by a door we do not see. */
@@ -390,6 +399,18 @@ void recorder_reattach(void *block, const struct recorder_ticket *ticket)
 	site_stats_left(state, value->u, weight);
 }
 
+/*
+ * A handler has jumped out between a countdown and its being put back, or is in there still: below
+ * 0 no allocation brings the thread here any more. What it has consumed counts, a gap is drawn at
+ * its next allocation.
+ */
+static HS_COLD void revive(struct state_header *state)
+{
+	if (hs_thread.generation == hs_load_relaxed(&process_generation))
+		thread_state_settle(state, 0);
+	pause_countdown(0);
+}
+
 HS_SAMPLED void recorder_freed(void *block)
 {
 	struct state_header *state = process_state();
@@ -398,6 +419,8 @@ HS_SAMPLED void recorder_freed(void *block)
 
 	if (!state)
 		return;
+	if (HS_UNLIKELY((int64_t)hs_thread.left < 0) && !hs_thread.inside)
+		revive(state);
 	if (HS_UNLIKELY(is_timed_end(block))) {
 		uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
 

@@ -10,11 +10,15 @@
 #include "preload/stack_table.h"
 #include "preload/state/state_map.h"
 
+#define EXTRAS_MAX 64 /* of a stack; as many as readers look at */
+
 HS_SAMPLED void site_stats_allocated_bytes(struct state_header *state, uint32_t stack,
 	uint64_t size, uint64_t bytes, uint64_t variance, uint64_t count_1024)
 {
 	struct state_stack *s = stack_table_record(state, stack);
 
+	if (!s)
+		return;
 	hs_add_relaxed(&s->n, 1);
 	hs_add_relaxed(&s->S, size);
 	hs_add_relaxed(&s->B, bytes);
@@ -129,12 +133,19 @@ void site_stats_end_level(struct state_header *state, uint32_t level)
 static struct state_extra *extra_of(struct state_header *state, uint32_t stack, uint32_t group)
 {
 	struct state_stack *s = stack_table_record(state, stack);
-	uint32_t first = hs_load_acquire(&s->extras), id;
+	uint32_t first, id, steps = 0;
 	struct state_extra *extra;
 	uint64_t offset;
 
-	for (id = first; id; id = extra->next) {
-		extra = state_at(state, (uint64_t)id * STATE_ALIGN);
+	if (!s)
+		return NULL;
+	first = hs_load_acquire(&s->extras);
+	/* A list has no end if the program has written into the state. */
+	for (id = first; id && steps < EXTRAS_MAX; id = extra->next, steps++) {
+		offset = (uint64_t)id * STATE_ALIGN;
+		if (!state_has_record(state, offset, sizeof(*extra)))
+			return NULL;
+		extra = state_at(state, offset);
 		if (extra->group == group)
 			return extra;
 	}

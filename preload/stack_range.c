@@ -4,6 +4,7 @@
  *
  * Owns the question "is this page readable". Leaves to unwind.c what to read.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include "preload/process.h"
 #include "preload/rawsys.h"
@@ -17,9 +18,6 @@
 
 #define KERNEL_SIGSET_BYTES 8
 #define SIG_NO_SUCH_HOW     (~0)
-
-/* The main thread's stack pointer at the program's start; of ld.so. */
-extern void *__libc_stack_end;
 
 static uintptr_t page_of(uintptr_t address)
 {
@@ -42,6 +40,9 @@ static bool page_readable(uintptr_t page)
 /* Of the thread that loaded the library, which under LD_PRELOAD is the main one; constant. */
 static uintptr_t main_thread_pointer;
 
+/* The main thread's stack pointer at the program's start; 0 where ld.so does not tell. Constant. */
+static uintptr_t main_stack_end;
+
 static uintptr_t thread_pointer(void)
 {
 	uintptr_t value;
@@ -52,7 +53,11 @@ static uintptr_t thread_pointer(void)
 
 void stack_range_init(void)
 {
+	/* Not by name: the library would need ld.so's file, and musl's programs have none. */
+	void *const *end = dlsym(RTLD_DEFAULT, "__libc_stack_end");
+
 	main_thread_pointer = thread_pointer();
+	main_stack_end = end ? (uintptr_t)*end : 0;
 }
 
 /*
@@ -64,7 +69,7 @@ static uintptr_t own_top(void)
 {
 	uintptr_t pointer = thread_pointer();
 
-	return pointer == main_thread_pointer ? (uintptr_t)__libc_stack_end : pointer;
+	return pointer == main_thread_pointer ? main_stack_end : pointer;
 }
 
 /* Extends the checked pages down to the one of sp. False: something unreadable lies between. */

@@ -59,13 +59,16 @@ static uint64_t hash_stack(const uint64_t *frames, uint32_t n, uint32_t flags)
 	return fold(fold(a, b ^ k), fold(c, d ^ k) ^ k);
 }
 
-static bool same_stack(const struct state_stack *s, uint64_t hash, const uint64_t *frames,
-	uint32_t n, uint32_t flags, uint32_t approx_from)
+static bool same_stack(const struct state_header *state, uint32_t id, uint64_t hash,
+	const uint64_t *frames, uint32_t n, uint32_t flags, uint32_t approx_from)
 {
+	const struct state_stack *s = state_at(state, (uint64_t)id * STATE_ALIGN);
 	uint64_t difference = 0;
 	uint32_t i;
 
-	if (s->hash != hash || s->n_frames != n || s->flags != flags ||
+	if (!state_has_record(
+		    state, (uint64_t)id * STATE_ALIGN, sizeof(*s) + n * sizeof(uint64_t)) ||
+		s->hash != hash || s->n_frames != n || s->flags != flags ||
 		s->approx_from != approx_from)
 		return false;
 	/* To the end, for there nearly always is none; in the steps of hash_stack(). */
@@ -112,11 +115,15 @@ struct index_table {
 };
 
 /* The next older index table below directory entry *ip; false at the end. */
-static bool next_table(const struct state_header *state, uint32_t *ip, struct index_table *t)
+static bool next_table(uint32_t *ip, struct index_table *t)
 {
-	t->slots = state_chunk_before(state, STATE_CHUNK_INDEX, ip);
-	t->n_slots = t->slots ? state->chunk[*ip].bytes / sizeof(uint64_t) : 0;
-	return t->slots;
+	const struct state_table *table = state_table_before(STATE_CHUNK_INDEX, ip);
+
+	if (!table)
+		return false;
+	t->slots = table->at;
+	t->n_slots = table->bytes / sizeof(uint64_t);
+	return true;
 }
 
 /* Id of the stack in one table; 0: not there. */
@@ -132,8 +139,8 @@ static uint32_t find_in(const struct state_header *state, struct index_table t, 
 
 		if (!slot)
 			return 0;
-		if (slot >> 32 == hash >> 32 && same_stack(stack_table_record(state, id), hash,
-							frames, n, flags, approx_from))
+		if (slot >> 32 == hash >> 32 &&
+			same_stack(state, id, hash, frames, n, flags, approx_from))
 			return id;
 	}
 	return 0;
@@ -156,21 +163,21 @@ static bool put_in(struct index_table t, uint64_t hash, uint32_t id)
 
 static uint64_t count_slots(const struct state_header *state)
 {
-	uint32_t i = state_n_chunks(state);
+	uint32_t i = state_tables_end(state);
 	struct index_table t;
 	uint64_t n = 0;
 
-	while (next_table(state, &i, &t))
+	while (next_table(&i, &t))
 		n += t.n_slots;
 	return n;
 }
 
 static HS_COLD bool grow_index(struct state_header *state)
 {
-	uint32_t i = state_n_chunks(state);
+	uint32_t i = state_tables_end(state);
 	struct index_table t;
 
-	return next_table(state, &i, &t) &&
+	return next_table(&i, &t) &&
 	       state_map_grow(state, STATE_CHUNK_INDEX, t.n_slots * 2 * sizeof(uint64_t),
 		       KEEP_FROM_STACKS(state), NULL);
 }
@@ -178,10 +185,10 @@ static HS_COLD bool grow_index(struct state_header *state)
 /* In the youngest table that has a slot near the place. */
 static bool put_in_any(struct state_header *state, uint64_t hash, uint32_t id)
 {
-	uint32_t i = state_n_chunks(state);
+	uint32_t i = state_tables_end(state);
 	struct index_table t;
 
-	while (next_table(state, &i, &t))
+	while (next_table(&i, &t))
 		if (put_in(t, hash, id))
 			return true;
 	return false;
@@ -202,10 +209,10 @@ static uint32_t intern(struct state_header *state, const uint64_t *frames, uint3
 	uint32_t flags, uint32_t approx_from, uint64_t keep_bytes)
 {
 	uint64_t hash = hash_stack(frames, n, flags);
-	uint32_t i = state_n_chunks(state), id;
+	uint32_t i = state_tables_end(state), id;
 	struct index_table t;
 
-	while (next_table(state, &i, &t)) {
+	while (next_table(&i, &t)) {
 		id = find_in(state, t, hash, frames, n, flags, approx_from);
 		if (id)
 			return id;

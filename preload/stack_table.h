@@ -6,6 +6,8 @@
 #define HEAPSPY_STACK_TABLE_H
 
 #include <stdint.h>
+#include "preload/compiler.h"
+#include "preload/state/state_map.h"
 #include "state.h"
 
 /* What a stack becomes when the state has no room for all of it. */
@@ -27,9 +29,14 @@ uint32_t stack_table_intern(struct state_header *state, const uint64_t *frames, 
 /* Room for the stack of no frames, so that folding always finds a place. At start. */
 void stack_table_reserve_last(struct state_header *state);
 
+/* NULL for an id that is none: the state, where all ids are from, may have been written over. */
 static inline struct state_stack *stack_table_record(const struct state_header *state, uint32_t id)
 {
-	return (struct state_stack *)((char *)state + (uint64_t)id * STATE_ALIGN);
+	uint64_t offset = (uint64_t)id * STATE_ALIGN;
+
+	if (!state_has_record(state, offset, sizeof(struct state_stack)))
+		return NULL;
+	return state_at(state, offset);
 }
 
 #endif

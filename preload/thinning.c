@@ -24,6 +24,7 @@
 #include "preload/site_stats.h"
 #include "preload/thinning.h"
 #include "preload/state/state_map.h"
+#include "sample_age.h"
 
 /* Buckets that are looked at before a full table is thinned, and how much a level may keep. */
 #define SURVEY_BUCKETS 64
@@ -79,9 +80,9 @@ static bool visit(struct state_header *state, struct state_live_value *value)
 static void died(struct state_header *state, const struct state_live_value *value)
 {
 	struct sample_weight weight = thinning_weight(state, value, level_of(value));
-	uint64_t birth_ns = value->birth_level & 0xffffffffffffffull, now_ns = age_ns(state);
+	uint64_t lived_ns = sample_age_ns(value->birth_level, age_ns(state));
 
-	site_stats_died(state, value->stack, now_ns > birth_ns ? now_ns - birth_ns : 0, weight);
+	site_stats_died(state, value->stack, lived_ns == UINT64_MAX ? 0 : lived_ns, weight);
 	site_stats_left(state, value->u, weight);
 	hs_add_relaxed(&state->deaths, 1);
 }

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include "preload/atomics.h"
+#include "preload/clock.h"
 #include "preload/process.h"
 #include "preload/rawsys.h"
 #include "preload/state/state_map.h"
@@ -92,6 +93,7 @@ static HS_COLD union work *work_make(void)
 		return NULL;
 	for (i = 1; i < WORK_CHUNK_BYTES / sizeof(union work); i++)
 		work_push(&chunk[i]);
+	process_memory_add(WORK_CHUNK_BYTES);
 	return chunk;
 }
 
@@ -191,6 +193,8 @@ void thread_state_finish(struct state_header *state)
 	t->slot = 0;
 }
 
+static void (*leader_ends)(void);
+
 /* Destructor of exit_key. */
 static void thread_exits(void *value)
 {
@@ -198,6 +202,12 @@ static void thread_exits(void *value)
 	struct state_header *state = process_state();
 	uint8_t guard;
 
+	if (hs_load_relaxed(&process_page.leader) == (uintptr_t)t) {
+		/* A later thread may get the same place. */
+		hs_store_relaxed(&process_page.leader, 0);
+		if (!hs_load_relaxed(&process_seccomp))
+			leader_ends();
+	}
 	if (!state || t->generation != hs_load_relaxed(&process_generation) || t->inside)
 		return;
 	guard = thread_state_enter();
@@ -207,10 +217,25 @@ static void thread_exits(void *value)
 	thread_state_leave(guard);
 }
 
-void thread_state_init(void)
+void thread_state_init(void (*on_leader_end)(void))
 {
+	leader_ends = on_leader_end;
 	if (!exit_key_valid)
 		exit_key_valid = !pthread_key_create(&exit_key, thread_exits);
+}
+
+static void watch_end(void)
+{
+	if (exit_key_valid && !(hs_thread.flags & THREAD_EXITING))
+		pthread_setspecific(exit_key, (void *)1);
+}
+
+void thread_state_is_leader(void)
+{
+	uintptr_t none = 0;
+
+	if (hs_cas_relaxed(&process_page.leader, &none, (uintptr_t)&hs_thread))
+		watch_end();
 }
 
 void thread_state_adopt(struct state_header *state, uint32_t generation, uint64_t now_ns)
@@ -234,8 +259,38 @@ void thread_state_adopt(struct state_header *state, uint32_t generation, uint64_
 		state_count_loss(state, HEAPSPY_LOSS_THREAD_SLOTS);
 		__atomic_fetch_or(&state->flags, HEAPSPY_INFO_BYTES_LOWER, __ATOMIC_RELAXED);
 	}
-	if (exit_key_valid && !(t->flags & THREAD_EXITING))
-		pthread_setspecific(exit_key, (void *)1);
+	watch_end();
+}
+
+void thread_state_forked(uint64_t interval_bytes)
+{
+	struct thread_state *t = &hs_thread;
+
+	if (!t->generation || t->flags & (THREAD_IDLE | THREAD_EXITING) || t->inside)
+		return;
+	sample_rng_seed(&t->rng, sample_rng_next(&t->rng) ^ clock_ns(CLOCK_MONOTONIC));
+	t->gap_level = 0;
+	t->gap = sample_gap_bytes(sample_rng_next(&t->rng), interval_bytes);
+	t->left = t->gap;
+	t->flags |= THREAD_FORKED;
+}
+
+bool thread_state_adopt_at_end_of_gap(
+	struct state_header *state, uint32_t generation, uint64_t now_ns)
+{
+	struct thread_state *t = &hs_thread;
+	/* Of a coarser interval it would be too long. */
+	bool is_of_fork = state->flags & HEAPSPY_INFO_FORK_CHILD && t->generation &&
+			  !(t->flags & (THREAD_IDLE | THREAD_EXITING)) && !t->gap_level;
+	uint64_t gap = t->gap, left = t->left;
+
+	/* How much of a gap that a bare clone inherited is the child's own nobody knows. */
+	if (!is_of_fork || !(t->flags & THREAD_FORKED))
+		gap = left = 0;
+	thread_state_adopt(state, generation, now_ns);
+	t->gap = gap;
+	t->left = left;
+	return is_of_fork;
 }
 
 /* Starts at 1: a thread's first look is due. */
@@ -260,6 +315,8 @@ static uint16_t name_intern(struct state_header *state, const uint64_t name[2], 
 		if (i >= n && !state_map_make_entry(state, STATE_CHUNK_NAMES, i, STATE_NAME_BYTES))
 			return 0;
 		entry = state_map_entry(state, STATE_CHUNK_NAMES, i, STATE_NAME_BYTES);
+		if (!entry)
+			return 0;
 		/* Claimed by its first word, if the entry is a free one. */
 		if (i >= n && hs_cas_acq_rel(&entry[0], &unused, name[0]))
 			hs_store_relaxed(&entry[1], name[1]);

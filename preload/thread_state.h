@@ -22,6 +22,7 @@ struct unwind_scratch;
 
 #define THREAD_IDLE    STATE_COUNTDOWN_IDLE
 #define THREAD_EXITING (1u << 1) /* the last destructor round is over */
+#define THREAD_FORKED  (1u << 2) /* the gap is of this forked child, which has no state yet */
 
 struct thread_state {
 	/* As in struct state_countdown: read by whoever sums bytes_seen. */
@@ -78,7 +79,8 @@ static inline bool thread_state_countdown(size_t size)
  * Takes a countdown back. Done before the real call of an allocation that is to
  * be sampled, because that call may throw, be cancelled, allocate or be
  * interrupted; recorder_allocated() counts it again. A handler that jumps out of the few
- * instructions in between leaves the countdown below 0, and the thread without samples.
+ * instructions in between leaves the countdown below 0, and the thread without samples until it
+ * frees one (recorder_freed()).
  */
 static inline void thread_state_put_back(size_t size)
 {
@@ -115,6 +117,21 @@ static inline void thread_state_leave(uint8_t before)
  */
 void thread_state_adopt(struct state_header *state, uint32_t generation, uint64_t now_ns);
 
+/*
+ * In a child of fork(): begins its countdown anew, which its siblings inherit as well. Without it
+ * all of them would have their first sample after equally many bytes. interval_bytes: of a state
+ * that is made now. Without effect on a thread that never sampled, or whose child has sampled.
+ */
+void thread_state_forked(uint64_t interval_bytes);
+
+/*
+ * Whether the gap that has just ended is one for this process: it is drawn, or was inherited by a
+ * fork, which is as good, since gaps have no memory. Leaves in gap and left what is the process's
+ * own. In place of thread_state_adopt() where an allocation has used the gap up.
+ */
+bool thread_state_adopt_at_end_of_gap(
+	struct state_header *state, uint32_t generation, uint64_t now_ns);
+
 /* Adds what the calling thread has consumed to state->bytes_seen and starts over with gap bytes. */
 void thread_state_settle(struct state_header *state, uint64_t gap_bytes);
 
@@ -137,8 +154,18 @@ static inline void thread_state_work_done(void)
 		thread_state_give_work_back();
 }
 
-/* Makes the key whose destructor settles a dying thread's bytes. Once, at load. */
-void thread_state_init(void);
+/*
+ * Makes the key whose destructor settles a dying thread's bytes. Once, at load. on_leader_end is
+ * called in the thread that the process began with, when that ends and the process does not.
+ */
+void thread_state_init(void (*on_leader_end)(void));
+
+/*
+ * The calling thread is the one that the process began with: in a child of fork() that may be any
+ * thread of the parent. Has its end noticed, also if it never samples. Once a process; later calls
+ * have no effect.
+ */
+void thread_state_is_leader(void);
 
 /*
  * The id of the calling thread's name in STATE_CHUNK_NAMES; 0: it has none. One

@@ -18,6 +18,7 @@
 #include "preload/atomics.h"
 #include "preload/clock.h"
 #include "preload/compiler.h"
+#include "preload/limit_watch.h"
 #include "preload/process.h"
 #include "preload/log.h"
 #include "preload/rawsys.h"
@@ -28,15 +29,32 @@
 #include "preload/thread_state.h"
 #include "preload/writer.h"
 
-#define HELPER_STACK_BYTES (64u << 10)
-#define LOCK_WAIT_NS       2000000000ull
-#define LOCK_POLL_NS       1000000ull
-#define REFUSED_NS         10000000ull
-#define HELPER_END_TRIES   200
-#define EXIT_LEASE_NS      (2 * STATE_HEARTBEAT_NS + STATE_HEARTBEAT_NS / 2)
+#define HELPER_STACK_BYTES     (64u << 10)
+#define HELPER_STACK_MAX_BYTES (8u << 20)
+#define LOCK_WAIT_NS           2000000000ull
+#define LOCK_POLL_NS           1000000ull
+#define REFUSED_NS             10000000ull
+#define HELPER_END_TRIES       200
+#define EXIT_LEASE_NS          (2 * STATE_HEARTBEAT_NS + STATE_HEARTBEAT_NS / 2)
 
 #define UNFIT_FOR_WRITING                                                                          \
 	(HEAPSPY_STACK_TRUNCATED | HEAPSPY_STACK_SIGNAL | HEAPSPY_STACK_FOREIGN | HEAPSPY_STACK_CUT)
+
+/* The holder of writer_lock. In a forked child it is of the parent, and is found out to be. */
+static struct snapshot_keep keep;
+
+/*
+ * One line as long as it is always the same. By who can: the helper may not reach stderr if that
+ * belongs to another user, or without /proc. The caller holds writer_lock.
+ */
+static void say_failure(struct state_header *state, long ret)
+{
+	static long said;
+
+	hs_store_relaxed(&state->snapshot_errno, (uint32_t)-ret);
+	if (ret != said && log_verbose("no snapshot, as long as this lasts: %e", (int)ret))
+		said = ret;
+}
 
 /* Number of the snapshot, or -errno. The caller holds writer_lock. */
 static long write_locked(struct state_header *state, enum heapspy_reason reason, const char *label)
@@ -49,18 +67,20 @@ static long write_locked(struct state_header *state, enum heapspy_reason reason,
 	struct snapshot_file *file;
 	long at, ret;
 
-	/* Mapped, because the stack may be a small one. */
-	at = rawsys(SYS_mmap, 0, sizeof(*file), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-		-1, 0);
+	if (!limit_watch_has_room_to_write(state, &facts.limit, &facts.spare_bytes))
+		at = -ENOMEM;
+	else /* Mapped, because the stack may be a small one. */
+		at = rawsys(SYS_mmap, 0, sizeof(*file), PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (at < 0 && at > -4096) {
 		ret = at;
 	} else {
 		file = (struct snapshot_file *)at;
 		snapshot_file_read_memory_use(file, 0, &facts);
-		snapshot_file_read_limit(file, 0, &facts);
 		facts.wall_ns = clock_ns(CLOCK_REALTIME);
 		facts.now_ns = clock_ns(CLOCK_MONOTONIC);
-		ret = snapshot_file_write(file, state, &facts);
+		ret = snapshot_file_write(file, &keep, state, &facts);
+		hs_store_relaxed(&state->n_pruned, keep.n_pruned);
 		rawsys(SYS_munmap, at, sizeof(*file));
 	}
 	if (ret > 0) {
@@ -68,8 +88,8 @@ static long write_locked(struct state_header *state, enum heapspy_reason reason,
 		if (live_bytes > state->pictured_bytes)
 			hs_store_relaxed(&state->pictured_bytes, live_bytes);
 	} else {
+		say_failure(state, ret);
 		state_count_loss(state, HEAPSPY_LOSS_SNAPSHOTS);
-		log_verbose("no snapshot: %e", (int)ret);
 	}
 	self_time_add(state, clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin_cpu_ns);
 	return ret;
@@ -121,14 +141,15 @@ static bool is_leased(const struct state_header *state, uint64_t now_ns)
 /* Writes the snapshot that is due; false when somebody else is at one. */
 static bool write_due(struct state_header *state, uint64_t now_ns)
 {
-	uint64_t interval_ns = process_settings.interval_ns;
+	uint64_t interval_ns = process_settings.interval_ns, due_ns = 0;
 
 	if (!lock(state, 0))
 		return false;
 	if (writer_is_due(state, now_ns)) {
 		/* On the grid, however late this one is. */
-		hs_store_relaxed(&state->due_ns,
-			now_ns + interval_ns - (now_ns - state->start_ns) % interval_ns);
+		if (interval_ns)
+			due_ns = now_ns + interval_ns - (now_ns - state->start_ns) % interval_ns;
+		hs_store_relaxed(&state->due_ns, due_ns);
 		write_locked(state, HEAPSPY_REASON_INTERVAL, NULL);
 	}
 	unlock(state);
@@ -142,6 +163,24 @@ static void look_at_peak(struct state_header *state, uint64_t now_ns)
 		return;
 	if (snapshot_file_is_peak_due(state, state->pictured_bytes))
 		write_locked(state, HEAPSPY_REASON_PEAK, NULL);
+	unlock(state);
+}
+
+/* The same for one that is near its memory limit. The caller has seen that there is no lease. */
+static void look_at_limit(struct state_header *state, uint64_t now_ns)
+{
+	uint64_t begin_cpu_ns;
+	bool is_due;
+
+	if (!lock(state, 0)) {
+		limit_watch_put_off(state, now_ns);
+		return;
+	}
+	begin_cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	is_due = limit_watch_look(state, now_ns);
+	self_time_add(state, clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin_cpu_ns);
+	if (is_due)
+		write_locked(state, HEAPSPY_REASON_LIMIT, NULL);
 	unlock(state);
 }
 
@@ -159,7 +198,7 @@ static void say_overdue(struct state_header *state, uint64_t now_ns)
 /* Whether the thread that samples is the one to write. */
 static bool is_inline(const struct state_header *state)
 {
-	if (hs_load_relaxed(&process_page.main_ended))
+	if (hs_load_relaxed(&process_page.main_ended) || hs_load_relaxed(&process_page.helper_left))
 		return process_settings.writer != WRITER_EXTERNAL;
 	switch (process_settings.writer) {
 	case WRITER_INLINE:
@@ -175,21 +214,39 @@ static bool is_inline(const struct state_header *state)
 
 void writer_due(struct state_header *state, uint64_t now_ns, uint32_t stack_flags)
 {
-	if (hs_load_relaxed(&process_seccomp) || !is_inline(state) || is_leased(state, now_ns))
+	bool is_fit = !(stack_flags & UNFIT_FOR_WRITING);
+
+	/* A vfork child has a place, rights and limits of its own: it is not the one to write. */
+	if (hs_load_relaxed(&process_seccomp) || !is_inline(state) || is_leased(state, now_ns) ||
+		(uint32_t)rawsys(SYS_getpid, 0) != state->pid) {
+		/* Not again at each sample. Whose business it is writes the same word. */
+		if (limit_watch_is_due(state, now_ns) && !hs_load_relaxed(&process_page.helper_tid))
+			limit_watch_put_off(state, now_ns);
 		return;
-	if (!(stack_flags & UNFIT_FOR_WRITING))
-		write_due(state, now_ns);
-	else
-		say_overdue(state, now_ns);
+	}
+	if (writer_is_due(state, now_ns)) {
+		if (is_fit)
+			write_due(state, now_ns);
+		else
+			say_overdue(state, now_ns);
+	}
+	if (is_fit && limit_watch_is_due(state, now_ns))
+		look_at_limit(state, now_ns);
 }
 
 /* Sleeps until the given time of CLOCK_MONOTONIC, or until the helper is to look up. */
 static void helper_sleep(uint64_t until_ns)
 {
 	struct timespec until = { (time_t)(until_ns / 1000000000), (long)(until_ns % 1000000000) };
+	struct timespec poll = { 0, REFUSED_NS };
+	long ret;
 
-	rawsys(SYS_futex, &process_page.helper_wake, FUTEX_WAIT_BITSET_PRIVATE, 0, &until, 0,
+	ret = rawsys(SYS_futex, &process_page.helper_wake, FUTEX_WAIT_BITSET_PRIVATE, 0, &until, 0,
 		FUTEX_BITSET_MATCH_ANY);
+	/* A filter that refuses it must not keep us busy. */
+	if (ret < 0 && ret != -ETIMEDOUT && ret != -EAGAIN && ret != -EINTR &&
+		rawsys(SYS_nanosleep, &poll, 0) < 0)
+		hs_store_release(&process_page.helper_wake, 1);
 }
 
 /*
@@ -230,7 +287,7 @@ static void *helper_main(void *argument)
 	look_ns = clock_ns(CLOCK_MONOTONIC) + process_settings.interval_ns / SNAPSHOT_FILE_PEAKS;
 	while (!hs_load_acquire(&process_page.helper_wake) &&
 		!hs_load_relaxed(&process_page.exit_progress)) {
-		uint64_t now_ns = clock_ns(CLOCK_MONOTONIC), due_ns;
+		uint64_t now_ns = clock_ns(CLOCK_MONOTONIC), due_ns, watch_ns;
 
 		if (writer_is_due(state, now_ns)) {
 			if (is_leased(state, now_ns))
@@ -243,19 +300,27 @@ static void *helper_main(void *argument)
 			look_at_peak(state, now_ns);
 			look_ns = next_look_ns(state, now_ns, &samples);
 		}
+		if (limit_watch_is_due(state, now_ns)) {
+			if (is_leased(state, now_ns))
+				limit_watch_put_off(state, now_ns);
+			else
+				look_at_limit(state, now_ns);
+		}
 		due_ns = hs_load_relaxed(&state->due_ns);
-		helper_sleep(due_ns < look_ns ? due_ns : look_ns);
+		watch_ns = hs_load_relaxed(&state->watch_ns);
+		due_ns = due_ns < look_ns ? due_ns : look_ns;
+		helper_sleep(due_ns < watch_ns ? due_ns : watch_ns);
 	}
 	return NULL;
 }
 
-void writer_end_helper(void)
+bool writer_end_helper(void)
 {
 	struct timespec poll = { 0, LOCK_POLL_NS };
 	uint32_t tries;
 
 	if (!hs_load_acquire(&process_page.helper_started))
-		return;
+		return true;
 	hs_store_release(&process_page.helper_wake, 1);
 	rawsys(SYS_futex, &process_page.helper_wake, FUTEX_WAKE_PRIVATE, 1);
 	for (tries = 0; tries < HELPER_END_TRIES; tries++) {
@@ -263,9 +328,39 @@ void writer_end_helper(void)
 		uint32_t tid = hs_load_acquire(&process_page.helper_tid);
 
 		if (tid && rawsys(SYS_tgkill, rawsys(SYS_getpid, 0), tid, 0) < 0)
-			return;
+			return true;
 		rawsys(SYS_nanosleep, &poll, 0);
 	}
+	return false;
+}
+
+void writer_wait_for_others(const struct state_header *state)
+{
+	struct timespec poll = { 0, LOCK_POLL_NS };
+	uint32_t tries = LOCK_WAIT_NS / LOCK_POLL_NS;
+
+	if (!hs_load_relaxed(&process_page.threaded))
+		return;
+	do
+		rawsys(SYS_nanosleep, &poll, 0);
+	while (hs_load_acquire(&state->writer_lock) && --tries);
+}
+
+static void forget_helper(void)
+{
+	hs_store_relaxed(&process_page.helper_tid, 0);
+	hs_store_relaxed(&process_page.helper_wake, 0);
+	hs_store_release(&process_page.helper_started, 0);
+}
+
+void writer_helper_leaves(void)
+{
+	if (!hs_load_acquire(&process_page.helper_started))
+		return;
+	hs_store_relaxed(&process_page.helper_left, 1);
+	/* One that is still at a long file ends with it, and is the last. */
+	if (writer_end_helper())
+		forget_helper();
 }
 
 void writer_main_ends(void)
@@ -288,10 +383,31 @@ typedef int (*create_function)(pthread_t *, const pthread_attr_t *, void *(*)(vo
 
 static create_function create; /* the next one; NULL before load */
 
+static void say_no_helper(struct state_header *state, int error)
+{
+	hs_store_relaxed(&state->helper_errno, (uint32_t)error);
+	log_verbose("no helper thread: %e; the threads that allocate write the snapshots", error);
+}
+
+bool writer_make_way(void)
+{
+	struct state_header *state = process_state();
+
+	if (!state || hs_load_relaxed(&process_seccomp) ||
+		!hs_load_acquire(&process_page.helper_started) ||
+		hs_load_relaxed(&process_page.main_ended))
+		return false;
+	say_no_helper(state, EAGAIN);
+	writer_main_ends();
+	return true;
+}
+
 /* Once a process; a program that may have no more threads goes on without. */
 static void start_helper(struct state_header *state)
 {
+	static bool stack_is_counted;
 	uint32_t not_started = 0;
+	size_t stack_bytes = HELPER_STACK_BYTES;
 	pthread_attr_t attributes;
 	sigset_t all, before;
 	uint8_t guard;
@@ -302,6 +418,7 @@ static void start_helper(struct state_header *state)
 		hs_load_relaxed(&process_page.main_ended) ||
 		hs_load_relaxed(&process_page.helper_started) ||
 		is_leased(state, clock_ns(CLOCK_MONOTONIC)) ||
+		(uint32_t)rawsys(SYS_getpid, 0) != state->pid ||
 		!hs_cas_acq_rel(&process_page.helper_started, &not_started, 1))
 		return;
 	/* What pthread_create allocates for the helper is not the program's. */
@@ -310,18 +427,26 @@ static void start_helper(struct state_header *state)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pthread_attr_init(&attributes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attributes, HELPER_STACK_BYTES);
+	pthread_attr_setstacksize(&attributes, stack_bytes);
 	error = create(&thread, &attributes, helper_main, state);
 	if (error == EINVAL) { /* large static TLS */
-		pthread_attr_setstacksize(&attributes, 8u << 20);
+		stack_bytes = HELPER_STACK_MAX_BYTES;
+		pthread_attr_setstacksize(&attributes, stack_bytes);
 		error = create(&thread, &attributes, helper_main, state);
 	}
 	pthread_attr_destroy(&attributes);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	thread_state_leave(guard);
+	if (!error && !stack_is_counted) { /* one that has ended leaves its stack to the next */
+		stack_is_counted = true;
+		process_memory_add(stack_bytes);
+	}
 	if (error) {
 		hs_store_release(&process_page.helper_started, 0);
-		log_verbose("no helper thread: %e; snapshots only at exit and by label", error);
+		hs_store_relaxed(&process_page.helper_left, 1);
+		say_no_helper(state, error);
+	} else {
+		hs_store_relaxed(&process_page.helper_left, 0);
 	}
 }
 
@@ -337,6 +462,9 @@ void writer_thread_made(bool made, bool first)
 
 	if (!made && first)
 		hs_store_relaxed(&process_page.threaded, 0);
+	/* By the only thread there was: as long as it lives, the helper is not the last one. */
+	if (first)
+		thread_state_is_leader();
 	if (made && state &&
 		(process_settings.writer == WRITER_AUTO ||
 			process_settings.writer == WRITER_THREAD))
@@ -349,6 +477,7 @@ void writer_after_load(void)
 	struct state_header *state = process_state();
 
 	create = (create_function)real_alloc_next("pthread_create");
+	thread_state_is_leader();
 	if (state && (process_settings.writer == WRITER_THREAD ||
 			     (process_settings.writer == WRITER_AUTO &&
 				     hs_load_relaxed(&process_page.threaded))))
@@ -361,9 +490,7 @@ void writer_restart_helper(void)
 
 	if (!state || !hs_load_relaxed(&process_page.helper_wake))
 		return;
-	hs_store_relaxed(&process_page.helper_tid, 0);
-	hs_store_relaxed(&process_page.helper_wake, 0);
-	hs_store_release(&process_page.helper_started, 0);
+	forget_helper();
 	start_helper(state);
 }
 
@@ -394,17 +521,19 @@ bool writer_exit_is_leased(const struct state_header *state)
 	       (state->lease.is_beyond || rawsys(SYS_kill, state->lease.pid, 0) != -ESRCH);
 }
 
-void writer_exit(struct state_header *state)
+bool writer_exit(struct state_header *state)
 {
+	long ret = 0;
 	uint8_t guard;
 
 	if (process_settings.writer == WRITER_OFF || process_settings.writer == WRITER_EXTERNAL ||
 		!snapshot_file_is_due_at_exit(state, clock_ns(CLOCK_MONOTONIC)))
-		return;
+		return true;
 	guard = thread_state_enter();
 	if (lock(state, LOCK_WAIT_NS)) {
-		write_locked(state, HEAPSPY_REASON_EXIT, NULL);
+		ret = write_locked(state, HEAPSPY_REASON_EXIT, NULL);
 		unlock(state);
 	}
 	thread_state_leave(guard);
+	return ret != -ENOMEM && ret != -ENOSPC && ret != -EDQUOT;
 }

@@ -382,8 +382,8 @@ void sides_warn(
 	warn_intervals(&all);
 	warn_some(n_lost, n, "samples were lost; figures are lower bounds");
 	warn_some(n_unseen, n,
-		"the program has functions of its allocator that are not seen; blocks that they "
-		"free look live (docs/allocators.md)");
+		"the program frees by functions that are not seen, too; what they free looks live "
+		"(docs/allocators.md)");
 	warn_some(n_untrue, n, "the self test fails; see: heapspy top RUN");
 	warn_some(n_damaged, n, "snapshots that cannot be read were passed over");
 }

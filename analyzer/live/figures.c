@@ -64,6 +64,7 @@ static void set_allocated(struct figures *fig, unsigned recent)
 	for (i = 0; i < old->n_stacks; i++) {
 		one = profile_allocated(old, &old->stacks[i]);
 		estimate_subtract(&fig->allocated[p->moments[recent].stack_of[i]], &one);
+		profile_unwrap(now, &fig->allocated[p->moments[recent].stack_of[i]]);
 	}
 }
 

@@ -193,7 +193,7 @@ static void add_collector(struct strbuf *out, const struct churn_view *v)
 		strbuf_add_text(out, " at B");
 	}
 	strbuf_add_text(out, ", ");
-	units_add_count(out, (uint64_t)c->total.sums.allocated.samples);
+	units_add_rounded(out, c->total.sums.allocated.samples);
 	strbuf_addf(out, " sample%s\n", c->total.sums.allocated.samples == 1 ? "" : "s");
 }
 

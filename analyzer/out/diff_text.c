@@ -99,7 +99,7 @@ static void add_row_cells(struct table *t, const struct diff_view *v, const stru
 		units_add_bytes(&text, row->sums.after.bytes);
 		table_add_buffer(t, &text);
 	}
-	units_add_count(&text, (uint64_t)(row->sums.born.samples + row->sums.died.samples));
+	units_add_rounded(&text, row->sums.born.samples + row->sums.died.samples);
 	table_add_buffer(t, &text);
 	strbuf_deinit(&text);
 }

@@ -6,6 +6,7 @@
 
 #include "analyzer/out/json.h"
 #include "analyzer/out/moment_json.h"
+#include "sample_age.h"
 
 /* Addresses and ids are text: a JSON number holds 53 bits. */
 static void add_hex(struct json *j, const char *key, uint64_t value)
@@ -202,7 +203,7 @@ static void add_sample(struct json *j, const struct snapshot *s, const struct he
 	json_object_begin(j, NULL);
 	add_hex(j, "address", p->address);
 	json_unsigned(j, "size", HEAPSPY_SAMPLE_SIZE(p));
-	json_unsigned(j, "birth_ns", HEAPSPY_SAMPLE_BIRTH_NS(p));
+	json_unsigned(j, "birth_ns", sample_birth_ns(p->birth_level, s->info.cut_ns));
 	json_unsigned(j, "birth_level", HEAPSPY_SAMPLE_BIRTH_LEVEL(p));
 	json_unsigned(j, "level", HEAPSPY_SAMPLE_LEVEL(p));
 	json_unsigned(j, "thread", HEAPSPY_SAMPLE_THREAD(p));

@@ -9,6 +9,7 @@
 #include "analyzer/out/moment_json.h"
 #include "analyzer/profile.h"
 #include "analyzer/units.h"
+#include "sample_age.h"
 
 const char *dump_loss_name(unsigned loss, char buffer[16])
 {
@@ -260,9 +261,9 @@ static void add_live(struct strbuf *out, const struct snapshot *s)
 		strbuf_addf(out,
 			"  %012" PRIx64 "  %8" PRIu64 "  %12" PRIu64 "  %7u  %6u  %6u  %5u  %08x\n",
 			p->address, (uint64_t)HEAPSPY_SAMPLE_SIZE(p),
-			(uint64_t)HEAPSPY_SAMPLE_BIRTH_NS(p), HEAPSPY_SAMPLE_BIRTH_LEVEL(p),
-			HEAPSPY_SAMPLE_LEVEL(p), HEAPSPY_SAMPLE_THREAD(p), s->stacks[p->stack].id,
-			p->u);
+			sample_birth_ns(p->birth_level, s->info.cut_ns),
+			HEAPSPY_SAMPLE_BIRTH_LEVEL(p), HEAPSPY_SAMPLE_LEVEL(p),
+			HEAPSPY_SAMPLE_THREAD(p), s->stacks[p->stack].id, p->u);
 	}
 }
 

@@ -22,7 +22,7 @@ static void add_string(struct strbuf *out, const char *text)
 			strbuf_add_text(out, "\\ufffd");
 		else if (code == '"' || code == '\\')
 			strbuf_addf(out, "\\%c", (char)code);
-		else if (code < 0x20 || code == 0x7f)
+		else if (strbuf_is_unsafe(code)) /* more than JSON asks for: people look at it */
 			strbuf_addf(out, "\\u%04x", code);
 		else
 			strbuf_add(out, text + i, n);

@@ -71,7 +71,7 @@ static void add_blocks(struct strbuf *out, const struct ranking_row *row)
 {
 	if (isinf(row->blocks.hi))
 		strbuf_add_char(out, '~');
-	units_add_count(out, (uint64_t)llround(row->sum.count));
+	units_add_rounded(out, row->sum.count);
 }
 
 static void add_blocks_range(
@@ -81,10 +81,10 @@ static void add_blocks_range(
 		strbuf_add_text(out, "exact");
 		return;
 	}
-	units_add_count(out, (uint64_t)llround(row->blocks.lo));
+	units_add_rounded(out, row->blocks.lo);
 	strbuf_add_text(out, "..");
 	if (!isinf(row->blocks.hi))
-		units_add_count(out, (uint64_t)llround(row->blocks.hi));
+		units_add_rounded(out, row->blocks.hi);
 }
 
 /* Only one that is not libc's is worth a word. */
@@ -130,7 +130,7 @@ static void add_title(struct strbuf *out, const struct top_view *v)
 		units_add_bytes(out, (double)s->info.rss_peak_bytes);
 	}
 	strbuf_add_text(out, "   ");
-	units_add_count(out, (uint64_t)r->total.sum.samples);
+	units_add_rounded(out, r->total.sum.samples);
 	strbuf_add_text(out, r->total.sum.samples == 1 ? " sample\n" : " samples\n");
 	input_add_intervals(out, s);
 	add_allocator(out, s);

@@ -75,9 +75,9 @@ static void add_freed(struct strbuf *out, const struct trend_view *v, const stru
 		of = r->late_flow.in_samples;
 		old = "aged";
 	}
-	units_add_count(out, (uint64_t)died);
+	units_add_rounded(out, died);
 	strbuf_add_text(out, " of ");
-	units_add_count(out, (uint64_t)of);
+	units_add_rounded(out, of);
 	strbuf_addf(out, " %s %s freed", old, samples_word(v, of));
 }
 
@@ -105,7 +105,7 @@ static void add_container(struct strbuf *out, const struct trend_result *r)
 		return;
 	}
 	strbuf_add_text(out, " in about ");
-	units_add_count(out, (uint64_t)(r->container.to_blocks + .5));
+	units_add_rounded(out, r->container.to_blocks);
 	strbuf_add_text(out, " blocks, the largest ");
 	add_two(out, r->container.from_largest, " -> ", r->container.to_largest);
 	strbuf_add_text(out, ", each replaced by a larger one");

@@ -11,14 +11,19 @@
 int file_bytes_open(const char *path, uint64_t *bytesp, struct fail *f)
 {
 	struct stat st;
-	int fd;
+	int fd = -1;
 
-	/* O_NONBLOCK: opening a FIFO returns at once, and the test below refuses it. */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
+	/*
+	 * Somebody else may have put it there. Some devices do things when they are opened, so it
+	 * is looked at first; and once more, for it may have been changed: a FIFO opens at once.
+	 */
+	if (stat(path, &st) < 0 ||
+		(S_ISREG(st.st_mode) &&
+			(fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)) < 0))
 		return fail_set(f, EXIT_CODE_INPUT, "cannot open '%s': %s", path, strerror(errno));
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-		close(fd);
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		if (fd >= 0)
+			close(fd);
 		return fail_set(f, EXIT_CODE_INPUT, "cannot read '%s': not a regular file", path);
 	}
 	if ((uint64_t)st.st_size > FILE_BYTES_MAX) {

@@ -12,12 +12,12 @@
 
 #include "analyzer/alloc.h"
 #include "analyzer/read/stacks_reader.h"
+#include "sample_age.h"
 #include "sample_math.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the arrays are copied as they are");
 
-#define THREADS_MAX  0x10000 /* what a sample can name */
-#define BIRTH_NS_MAX 0xffffffffffffffull
+#define THREADS_MAX 0x10000 /* what a sample can name */
 
 int section_damaged(const char *name, struct fail *f, const char *format, ...)
 {
@@ -41,7 +41,7 @@ int section_decode_info(const uint8_t *body, size_t bytes, const char *name,
 	memcpy(info, body, bytes < sizeof(*info) ? bytes : sizeof(*info));
 	if (info->interval_bytes == 0 || info->interval_bytes > SAMPLE_INTERVAL_MAX ||
 		info->level > HEAPSPY_LEVEL_MAX || info->older_peak_level > HEAPSPY_LEVEL_MAX ||
-		info->variance_unit_log2 > 78 || info->cut_ns > BIRTH_NS_MAX)
+		info->variance_unit_log2 > 78 || info->cut_ns > INT64_MAX)
 		return section_damaged(
 			name, f, "INFO with an interval, level, unit or time out of range");
 	return 0;
@@ -144,7 +144,7 @@ static int decode_samples(struct snapshot *s, const uint8_t *body, size_t bytes,
 			rc = section_damaged(s->path, f,
 				"sample %zu names stack %u, which is not there", i, sample->stack);
 		else if (HEAPSPY_SAMPLE_THREAD(sample) >= n_names ||
-			 HEAPSPY_SAMPLE_BIRTH_NS(sample) > s->info.cut_ns ||
+			 sample_age_ns(sample->birth_level, s->info.cut_ns) == UINT64_MAX ||
 			 HEAPSPY_SAMPLE_BIRTH_LEVEL(sample) > level)
 			rc = section_damaged(s->path, f, "sample %zu is out of range", i);
 		if (level > s->level)

@@ -22,22 +22,26 @@ static int refuse(struct fail *f, const char *what, const char *path, int error)
 		what, path, strerror(error));
 }
 
+/* 0700, whatever the umask says; or it is there. Returns 0 or an errno value. */
+static int make_dir(const char *path)
+{
+	if (!mkdir(path, 0700))
+		return chmod(path, 0700) ? errno : 0;
+	return errno == EEXIST ? 0 : errno;
+}
+
 /* mkdir -p of all but the last component of path. */
 static int make_parents(char *path)
 {
 	char *slash;
+	int error = 0;
 
-	for (slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+	for (slash = strchr(path + 1, '/'); slash && !error; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
-		if (mkdir(path, 0700) && errno != EEXIST) {
-			int error = errno;
-
-			*slash = '/';
-			return error;
-		}
+		error = make_dir(path);
 		*slash = '/';
 	}
-	return 0;
+	return error;
 }
 
 int preflight_dir(const char *dir, struct fail *f)

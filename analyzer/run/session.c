@@ -111,6 +111,7 @@ static void set_dir(struct session *s)
 			s->dir_prefix + strlen("HEAPSPY_DIR="), s->pid);
 	else
 		snprintf(s->targets.dir, sizeof(s->targets.dir), "%s", settings.dir);
+	s->targets.keep_bytes = settings.keep_bytes;
 	s->targets.environment = s->dir_prefix ? NULL : s->environment;
 }
 

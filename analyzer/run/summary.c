@@ -153,7 +153,7 @@ static void add_next(struct strbuf *out, const struct session *s, const struct t
 		strbuf_addf(
 			out, "%.2g %%", 100.0 * (double)main->self_ns / (double)main->lifetime_ns);
 	strbuf_add_text(out, " CPU, ");
-	units_add_bytes(out, (double)main->state_bytes);
+	units_add_bytes(out, (double)main->own_bytes);
 	strbuf_add_text(out, ", ");
 	units_add_count(out, main->lost);
 	strbuf_add_text(out, " lost");

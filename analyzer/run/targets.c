@@ -30,7 +30,9 @@
 #define PREFIX             "heapspy."
 #define RETRY_NS           20000000ull
 #define MEMORY_NS          100000000ull
+#define MEMORY_MANY_NS     1000000000ull
 #define MEMORY_TARGETS_MAX 8
+#define NO_LIMIT_NS        1000000000ull
 #define UNREADY_MAX        4096
 #define UNREADY_NS         2000000000ull
 #define ORPHANED_NS        200000000ull
@@ -124,7 +126,7 @@ static void note_figures(struct target *target, uint64_t now_ns)
 
 	target->samples = h->samples;
 	target->self_ns = h->self_ns;
-	target->state_bytes = h->committed_bytes;
+	target->own_bytes = h->committed_bytes + h->work_bytes;
 	target->lifetime_ns = end_ns > h->start_ns ? end_ns - h->start_ns : 0;
 	target->wrote_end = h->wrote_end != 0;
 	if (!target->wrote_end) /* what destructors freed afterwards is of no interest */
@@ -142,7 +144,8 @@ static bool refresh(struct target *target)
 	return !target->is_damaged;
 }
 
-static void write_snapshot(struct targets *t, struct target *target, enum heapspy_reason reason)
+/* False: for want of a place, though the state is sound; it may be written later. */
+static bool write_snapshot(struct targets *t, struct target *target, enum heapspy_reason reason)
 {
 	struct live_state_written written;
 	uint64_t live_bytes;
@@ -152,7 +155,7 @@ static void write_snapshot(struct targets *t, struct target *target, enum heapsp
 		if (!t->n_failures++)
 			t->first_failure = f;
 		target->n_failures++;
-		return;
+		return f.exit_code != EXIT_CODE_OTHER;
 	}
 	target->n_snapshots++;
 	live_bytes = state_live_bytes(live_state_header(target->live));
@@ -160,26 +163,42 @@ static void write_snapshot(struct targets *t, struct target *target, enum heapsp
 		target->pictured_bytes = live_bytes;
 	snprintf(target->dir, sizeof(target->dir), "%s", written.path);
 	*strrchr(target->dir, '/') = '\0';
+	return true;
 }
 
-/* The last snapshot of a process that has ended, and the end of its state. */
-static void finish(struct targets *t, struct target *target, uint64_t now_ns)
+/*
+ * Whether the end of a process is worth a snapshot. How brief the life of one was that was killed
+ * is no matter: what it had seen counts.
+ */
+static bool is_worth_telling(
+	const struct target *target, const struct state_header *h, bool is_replaced)
+{
+	return target->n_snapshots || (!is_replaced && !h->exit_ns && h->samples) ||
+	       snapshot_file_is_due_at_exit(h, h->start_ns + target->lifetime_ns);
+}
+
+/*
+ * The last snapshot of a process that has ended, or of an image that was replaced by another, and
+ * the end of its state if that could be written.
+ */
+static void finish(struct targets *t, struct target *target, uint64_t now_ns, bool is_replaced)
 {
 	const struct state_header *h;
+	bool is_done = true;
 
 	if (refresh(target)) {
 		note_figures(target, now_ns);
 		h = live_state_header(target->live);
 		/* It gave us up for lost, and did without. */
-		target->writes_itself |= h->wrote_end && snapshot_file_is_due_at_exit(h,
-								 h->start_ns + target->lifetime_ns);
+		target->writes_itself |= h->wrote_end && is_worth_telling(target, h, is_replaced);
 		if (!target->writes_itself && !h->wrote_end &&
-			(target->n_snapshots ||
-				snapshot_file_is_due_at_exit(h, h->start_ns + target->lifetime_ns)))
-			write_snapshot(t, target,
+			is_worth_telling(target, h, is_replaced))
+			is_done = write_snapshot(t, target,
 				h->exit_ns ? HEAPSPY_REASON_EXIT : HEAPSPY_REASON_RECOVERED);
 	}
-	unlinkat(t->dir_fd, target->name, 0);
+	/* Else it is left to heapspy recover. */
+	if (is_done)
+		unlinkat(t->dir_fd, target->name, 0);
 	forget(target);
 }
 
@@ -190,7 +209,7 @@ static void finish_earlier_images(struct targets *t, uint32_t pid, uint64_t star
 
 	for (i = 0; i < t->n; i++)
 		if (t->all[i].live && t->all[i].pid == pid)
-			finish(t, &t->all[i], start_ns);
+			finish(t, &t->all[i], start_ns, true);
 }
 
 /*
@@ -224,6 +243,7 @@ static void adopt(struct targets *t, const char *name, struct live_state *live)
 	memset(target, 0, sizeof(*target));
 	target->live = live;
 	settle_place(t, live, h);
+	live_state_set_keep(live, t->keep_bytes);
 	snprintf(target->name, sizeof(target->name), "%s", name);
 	target->pid = live_state_pid(live);
 	snprintf(target->comm, sizeof(target->comm), "%s", h->comm);
@@ -238,6 +258,7 @@ static void adopt(struct targets *t, const char *name, struct live_state *live)
 	target->writes_itself = h->writer != WRITER_AUTO && h->writer != WRITER_EXTERNAL;
 	if (target->writes_itself)
 		target->due_ns = 0;
+	target->near_limit_ppm = h->near_limit_ppm;
 	target->not_interposed = h->flags & HEAPSPY_INFO_NOT_INTERPOSED;
 }
 
@@ -406,7 +427,7 @@ static void attend(struct targets *t, struct target *target, uint64_t now_ns)
 	const struct state_header *h;
 
 	if (live_state_has_ended(target->live)) {
-		finish(t, target, now_ns);
+		finish(t, target, now_ns, false);
 		return;
 	}
 	if (!refresh(target)) {
@@ -422,6 +443,9 @@ static void attend(struct targets *t, struct target *target, uint64_t now_ns)
 	/* One that has ended and lives on, without a clock, has nothing new to tell. */
 	if (h->exit_ns)
 		target->due_ns = 0;
+	/* It has not ended after all: what it called failed. */
+	else if (!target->due_ns && target->interval_ns)
+		target->due_ns = next_due_ns(target, now_ns);
 	/* While we were silent the process may have written for itself. */
 	else if (target->due_ns && h->due_ns > target->due_ns &&
 		 h->due_ns <= now_ns + target->interval_ns)
@@ -465,21 +489,62 @@ static bool wants_attention(const struct target *target, uint64_t now_ns)
 		       (target->due_ns && now_ns >= target->due_ns) || poll(&end, 1, 0) > 0);
 }
 
+/* Whether it is near its limit; and tells it how much room there is for its state. */
+static void look_at_limit(struct targets *t, struct target *target, uint64_t now_ns)
+{
+	const struct state_header *h = live_state_header(target->live);
+	bool is_first = !target->near_limit.looked_ns, is_due;
+	struct memory_limit_look limits;
+
+	if (target->writes_itself)
+		return;
+	live_state_look_at_limit(target->live, false, &limits);
+	live_state_set_room(target->live, &limits.group, now_ns);
+	is_due = near_limit_is_due(&target->near_limit, target->near_limit_ppm, &limits.fullest,
+		now_ns, target->interval_ns);
+	target->limit_pause_ns = near_limit_pause_ns(
+		&target->near_limit, target->near_limit_ppm, &limits.fullest, now_ns);
+	if (!limits.fullest.kind)
+		target->limit_pause_ns = NO_LIMIT_NS;
+	else if (target->limit_pause_ns > MEMORY_NS)
+		target->limit_pause_ns = MEMORY_NS;
+	/* Where its parent was when it was forked is not its news. */
+	if (is_due && !(is_first && h->flags & HEAPSPY_INFO_FORK_CHILD) && refresh(target) &&
+		h->samples && !h->exit_ns)
+		write_snapshot(t, target, HEAPSPY_REASON_LIMIT);
+}
+
+/* More seldom where there are many. */
+static uint64_t memory_pause_ns(const struct target *target, bool few)
+{
+	uint64_t pause_ns = target->limit_pause_ns;
+
+	return !few ? MEMORY_MANY_NS : pause_ns && pause_ns < MEMORY_NS ? pause_ns : MEMORY_NS;
+}
+
 /*
- * RSS cannot be asked for once a process is gone, and its last snapshot is written
- * then: so it is looked at more often than all else, unless there are many.
+ * RSS cannot be asked for once a process is gone, and its last snapshot is written then; nor can
+ * one be written before it if its memory limit is what ends it. So memory is looked at more often
+ * than all else.
  */
 static void look_at_memory(struct targets *t, uint64_t now_ns)
 {
+	bool few = targets_n_alive(t) <= MEMORY_TARGETS_MAX;
 	size_t i;
 
-	if (targets_n_alive(t) > MEMORY_TARGETS_MAX)
-		return;
-	for (i = 0; i < t->n; i++)
-		if (t->all[i].live && now_ns >= t->all[i].memory_ns + MEMORY_NS) {
-			t->all[i].memory_ns = now_ns;
-			live_state_rss_bytes(t->all[i].live);
+	for (i = 0; i < t->n; i++) {
+		struct target *target = &t->all[i];
+
+		if (!target->live || now_ns < target->memory_ns + memory_pause_ns(target, few))
+			continue;
+		target->memory_ns = now_ns;
+		if (few)
+			live_state_rss_bytes(target->live);
+		if (now_ns >= target->limit_looked_ns + target->limit_pause_ns) {
+			target->limit_looked_ns = now_ns;
+			look_at_limit(t, target, now_ns);
 		}
+	}
 }
 
 void targets_attend(struct targets *t, uint64_t now_ns)
@@ -508,8 +573,8 @@ uint64_t targets_next_ns(const struct targets *t, uint64_t now_ns)
 			continue;
 		if (next_ns > target->attended_ns + STATE_HEARTBEAT_NS)
 			next_ns = target->attended_ns + STATE_HEARTBEAT_NS;
-		if (few && next_ns > target->memory_ns + MEMORY_NS)
-			next_ns = target->memory_ns + MEMORY_NS;
+		if (next_ns > target->memory_ns + memory_pause_ns(target, few))
+			next_ns = target->memory_ns + memory_pause_ns(target, few);
 		if (target->due_ns && target->due_ns < next_ns)
 			next_ns = target->due_ns;
 	}
@@ -531,7 +596,7 @@ void targets_leave(struct targets *t)
 		/* One that is at its exit handlers has left its last state to us. */
 		if (live_state_has_ended(target->live) ||
 			(refresh(target) && live_state_header(target->live)->exit_ns))
-			finish(t, target, now_ns);
+			finish(t, target, now_ns, false);
 		else /* Silence for longer than the lease: it goes on by itself at once. */
 			live_state_hold_lease(target->live, 0, target->due_ns);
 	}

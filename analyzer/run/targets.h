@@ -13,6 +13,7 @@
 #include "analyzer/fail.h"
 #include "analyzer/stats/peak.h"
 #include "analyzer/target/live_state.h"
+#include "preload/state/near_limit.h"
 
 /* One program image of one process, from its first sample to its end. */
 struct target {
@@ -27,6 +28,9 @@ struct target {
 	uint64_t start_ns;       /* of the grid they lie on */
 	uint64_t due_ns;         /* CLOCK_MONOTONIC of the next snapshot on time; 0 none */
 	uint64_t peak_from_ns;   /* there is none at a peak before */
+	uint32_t near_limit_ppm; /* at which a snapshot is due; taken once, too */
+	struct near_limit near_limit;
+	uint64_t limit_looked_ns, limit_pause_ns;
 	uint64_t pictured_bytes; /* the most live bytes in a snapshot of ours */
 	bool writes_itself;      /* HEAPSPY_WRITER=thread and the like: we only watch */
 	bool not_interposed;     /* another malloc stands before heapspy's */
@@ -36,7 +40,7 @@ struct target {
 	/* For the summary. */
 	char dir[1100]; /* of its snapshots; "": none was written */
 	unsigned n_snapshots;
-	uint64_t samples, lost, self_ns, lifetime_ns, state_bytes;
+	uint64_t samples, lost, self_ns, lifetime_ns, own_bytes;
 	uint64_t live_bytes; /* an estimate */
 	struct peak peak;
 	uint64_t rss_peak_bytes; /* as last seen; 0 unknown */
@@ -56,9 +60,10 @@ struct targets {
 	int dir_fd, inotify_fd;
 	uint32_t own_pid;
 	uint64_t own_start_ticks;
-	char dir[512];      /* of the run, as the command itself expands it; "": not known */
-	char **environment; /* whose HEAPSPY_DIR each new program expands for itself; NULL: all use
-			       dir */
+	char dir[512];       /* of the run, as the command itself expands it; "": not known */
+	char **environment;  /* whose HEAPSPY_DIR each new program expands for itself; NULL: all use
+				dir */
+	uint64_t keep_bytes; /* on disk, for the snapshots of each process; 0: any amount */
 	struct targets_unready *unready;
 	size_t n_unready, unready_capacity;
 	unsigned n_failures;

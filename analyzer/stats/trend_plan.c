@@ -11,7 +11,6 @@
 #define NS_PER_S         1e9
 #define SETTLE_INTERVALS 2
 #define SETTLE_OF_WINDOW 12 /* or a twelfth of the window, if that is more */
-#define GAP_INTERVALS    3
 
 /*
  * Of the window. By the first, blocks that live for a tenth of it have died; by the second most of
@@ -74,7 +73,7 @@ static void find_gaps(struct trend_plan *plan)
 	for (i = 1; i < plan->n_cuts; i++) {
 		double seconds = plan->seconds[i] - plan->seconds[i - 1];
 
-		if (seconds <= GAP_INTERVALS * plan->interval_seconds)
+		if (seconds <= TREND_PLAN_GAP_INTERVALS * plan->interval_seconds)
 			continue;
 		plan->n_gaps++;
 		if (seconds > plan->largest_gap_seconds)

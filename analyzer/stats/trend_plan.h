@@ -29,6 +29,9 @@
 #define TREND_PLAN_INTERVALS_MIN 8
 #define TREND_PLAN_BINS          6
 
+/* A distance of two cuts is a gap above so many median ones. */
+#define TREND_PLAN_GAP_INTERVALS 3
+
 /* Settle ages at most: a, a quarter of the window, a half. */
 #define TREND_PLAN_AGES 3
 

@@ -99,10 +99,16 @@ unreadable:
 
 enum symbols_source debug_file_open_path(struct debug_file *file, const char *path)
 {
-	/* Not blocking: the path comes from a snapshot and may name a FIFO. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat status;
+	int fd = -1;
 
 	*file = (struct debug_file){ .fd = -1 };
+	/*
+	 * The path comes from a snapshot and may name anything: a FIFO, on which one would wait, or
+	 * a device that does something when it is opened.
+	 */
+	if (stat(path, &status) == 0 && S_ISREG(status.st_mode))
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return access(path, F_OK) == 0 ? SYMBOLS_UNREADABLE : SYMBOLS_NO_FILE;
 	return debug_file_open_fd(file, fd, path);

@@ -27,6 +27,7 @@
 #define RAMFS_MAGIC     0x858458f6
 #define STATE_BYTES_MIN (192u << 10) /* with less there is no state file */
 #define LIMIT_SHARE     16           /* of the address space, that the state may reserve */
+#define OWN_BYTES_MAX   (16u << 20)  /* and what heapspy takes of it besides, with room to spare */
 
 #define VERSION(major, minor) ((major)*1000u + (minor))
 
@@ -291,6 +292,8 @@ static void check_limits(struct doctor_report *report)
 		strbuf_add_text(&text, " (ulimit -v): the state reserves ");
 		units_add_bytes(&text, (double)(space.rlim_cur / LIMIT_SHARE));
 		strbuf_add_text(&text, " of it at most");
+		if (space.rlim_cur < OWN_BYTES_MAX)
+			strbuf_add_text(&text, ", and what heapspy takes besides may be too much");
 	}
 	if (text.bytes) {
 		doctor_add(report, DOCTOR_NOTE, "limits", "%s", text.data);
@@ -298,7 +301,7 @@ static void check_limits(struct doctor_report *report)
 		units_add_bytes(&text, (double)locked.rlim_cur);
 		doctor_add(report, DOCTOR_OK, "limits",
 			"none on files and address space; %s of locked memory, which matters to a "
-			"program that calls mlockall: HEAPSPY_STATE_MAX counts there",
+			"program that calls mlockall: some 4 MiB of heapspy's own count there",
 			text.data);
 	} else {
 		doctor_add(report, DOCTOR_OK, "limits",
@@ -313,10 +316,15 @@ static void check_seccomp(struct doctor_report *report)
 	char line[256];
 	int mode = 0;
 
-	while (stream && fgets(line, sizeof(line), stream))
+	if (!stream) {
+		doctor_add(report, DOCTOR_NOTE, "proc",
+			"/proc cannot be read here: snapshots will not hold the memory use of "
+			"their process nor its limit, and heapspy finds no running process");
+		return;
+	}
+	while (fgets(line, sizeof(line), stream))
 		sscanf(line, "Seccomp: %d", &mode);
-	if (stream)
-		fclose(stream);
+	fclose(stream);
 	doctor_add(report, DOCTOR_OK, "seccomp", "%s",
 		mode ? "a filter is in force here and will be in what is started: taken for granted"
 		     : "no filter");

@@ -51,20 +51,22 @@ static bool read_proc(uint32_t pid, const char *name, struct strbuf *out)
 	return n >= 0;
 }
 
-/* From the auxiliary vector, which the kernel keeps as it was at exec. */
-static int read_secure(uint32_t pid)
+/* From the auxiliary vector, which the kernel keeps as it was at exec: pairs of the program's
+ * words. */
+static int read_secure(uint32_t pid, size_t word_bytes)
 {
 	struct strbuf auxv = { 0 };
 	int secure = -1;
 	size_t at;
 
 	if (read_proc(pid, "auxv", &auxv))
-		for (at = 0; at + sizeof(Elf64_auxv_t) <= auxv.bytes; at += sizeof(Elf64_auxv_t)) {
-			Elf64_auxv_t entry;
+		for (at = 0; at + 2 * word_bytes <= auxv.bytes; at += 2 * word_bytes) {
+			uint64_t type = 0, value = 0;
 
-			memcpy(&entry, auxv.data + at, sizeof(entry));
-			if (entry.a_type == AT_SECURE)
-				secure = entry.a_un.a_val != 0;
+			memcpy(&type, auxv.data + at, word_bytes);
+			memcpy(&value, auxv.data + at + word_bytes, word_bytes);
+			if (type == AT_SECURE)
+				secure = value != 0;
 		}
 	strbuf_deinit(&auxv);
 	return secure;
@@ -122,7 +124,6 @@ static void process_init(struct process *p, uint32_t pid)
 	p->environ_readable = read_proc(pid, "environ", &p->environ_text);
 	split_environment(p);
 	find_library(&p->maps, p->library);
-	p->secure = read_secure(pid);
 	if (read_proc(pid, "status", &p->status)) {
 		field = strstr(p->status.data, "\nSeccomp:");
 		if (field && sscanf(field, "\nSeccomp: %15s", mode) == 1)
@@ -193,6 +194,11 @@ static void add_restart(const struct process *p, struct strbuf *out)
 		strbuf_add_text(out, " COMMAND");
 }
 
+static bool maps_name(const struct process *p, const char *name)
+{
+	return p->maps.data && strstr(p->maps.data, name);
+}
+
 /* The findings of its file, whatever its name is by now. */
 static void judge_program(const struct process *p, struct program_facts *facts)
 {
@@ -200,6 +206,8 @@ static void judge_program(const struct process *p, struct program_facts *facts)
 	int fd;
 
 	memset(facts, 0, sizeof(*facts));
+	if (maps_name(p, "/vgpreload_core-"))
+		return; /* the file is valgrind's, which has loaded the program by itself */
 	snprintf(path, sizeof(path), "/proc/%u/exe", p->pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
@@ -286,11 +294,11 @@ static void explain_absence(
 static void check_environment(
 	struct doctor_report *report, const struct process *p, const struct state_header *state)
 {
-	if (p->seccomp == 1 || p->seccomp == 2)
-		doctor_add(report, DOCTOR_NOTE, "seccomp",
-			"mode %d: if the program set it after its start, the library makes no "
-			"system call and writes no snapshot; heapspy run and heapspy snapshot do, "
-			"from outside",
+	/* One that was seen coming is in the state, and has been told. */
+	if (p->seccomp > 0 && !(state && state->flags & HEAPSPY_INFO_SECCOMP))
+		doctor_add(report, DOCTOR_OK, "seccomp",
+			"mode %d, set before its start or in a way that is not seen: taken for "
+			"granted",
 			p->seccomp);
 	else if (p->seccomp == 0)
 		doctor_add(report, DOCTOR_OK, "seccomp", "no filter");
@@ -312,9 +320,15 @@ static void explain_passing(struct doctor_report *report, const struct process *
 	if (p->secure == 1)
 		doctor_add(report, DOCTOR_BAD, "privileged",
 			"loaded but passing through: the program runs with raised rights");
-	else if (program_finding(facts, PROGRAM_HAS_SANITIZER) ||
-		 (p->maps.data && (strstr(p->maps.data, "/libasan.so") ||
-					  strstr(p->maps.data, "/libtsan.so"))))
+	else if (program_finding(facts, PROGRAM_IS_OTHER_LIBC))
+		doctor_add(report, DOCTOR_BAD, "state",
+			"loaded but passing through: the C library is not glibc");
+	else if (maps_name(p, "/vgpreload_core-"))
+		doctor_add(report, DOCTOR_BAD, "state",
+			"loaded but passing through: valgrind's memcheck, massif, dhat, helgrind "
+			"and drd replace malloc; callgrind and others do not");
+	else if (program_finding(facts, PROGRAM_HAS_SANITIZER) || maps_name(p, "/libasan.so") ||
+		 maps_name(p, "/libtsan.so"))
 		doctor_add(report, DOCTOR_BAD, "state",
 			"loaded but passing through: a sanitizer replaces malloc");
 	else if (children && !strcmp(children, "none"))
@@ -375,6 +389,7 @@ int doctor_process(struct doctor_report *report, uint32_t pid, struct fail *f)
 	report->pid = pid;
 	process_init(&p, pid);
 	judge_program(&p, &facts);
+	p.secure = read_secure(pid, facts.elf.bits == 32 ? 4 : 8);
 	if (!p.maps_readable) {
 		doctor_add(report, DOCTOR_BAD, "process", "cannot look into process %u (%s): %s",
 			pid, comm_of(&p),

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "analyzer/reasons.h"
 #include "analyzer/target/proc.h"
 #include "analyzer/units.h"
 #include "preload/state/settings.h"
@@ -217,6 +218,7 @@ static void check_cpu(struct doctor_report *report, const struct state_header *s
 static void check_sampling(struct doctor_report *report, const struct state_header *state)
 {
 	struct strbuf used = { 0 }, cap = { 0 };
+	bool is_asked_for;
 
 	if (state->flags & HEAPSPY_INFO_NOT_INTERPOSED)
 		doctor_add(report, DOCTOR_BAD, "malloc",
@@ -232,11 +234,10 @@ static void check_sampling(struct doctor_report *report, const struct state_head
 	check_cpu(report, state);
 	units_add_bytes(&used, (double)state->used_bytes);
 	units_add_bytes(&cap, (double)state->max_bytes);
-	doctor_add(report, state->flags & HEAPSPY_INFO_STATE_PRIVATE ? DOCTOR_NOTE : DOCTOR_OK,
-		"state", "%s of %s used%s", used.data, cap.data,
-		state->flags & HEAPSPY_INFO_STATE_PRIVATE
-			? ", in private memory: nothing of it outlives the process"
-			: "");
+	is_asked_for = state->flags & HEAPSPY_INFO_STATE_PRIVATE && !state->state_errno;
+	doctor_add(report, is_asked_for ? DOCTOR_NOTE : DOCTOR_OK, "state", "%s of %s used%s",
+		used.data, cap.data,
+		is_asked_for ? ", in private memory: nothing of it outlives the process" : "");
 	strbuf_deinit(&used);
 	strbuf_deinit(&cap);
 }
@@ -259,6 +260,14 @@ static bool add_in_force(struct strbuf *out, const struct state_header *state, c
 	else if (!strcmp(name, "HEAPSPY_CPU_MAX") && state->cpu_max_ppm)
 		strbuf_addf(out, "%g%%", (double)state->cpu_max_ppm / 1e4);
 	else if (!strcmp(name, "HEAPSPY_CPU_MAX"))
+		strbuf_add_text(out, "off");
+	else if (!strcmp(name, "HEAPSPY_NEAR_LIMIT") && state->near_limit_ppm)
+		strbuf_addf(out, "%g%%", (double)state->near_limit_ppm / 1e4);
+	else if (!strcmp(name, "HEAPSPY_NEAR_LIMIT"))
+		strbuf_add_text(out, "off");
+	else if (!strcmp(name, "HEAPSPY_KEEP") && state->keep_bytes)
+		units_add_bytes(out, (double)state->keep_bytes);
+	else if (!strcmp(name, "HEAPSPY_KEEP"))
 		strbuf_add_text(out, "off");
 	else if (!strcmp(name, "HEAPSPY_INTERVAL") && state->snapshot_interval_ns)
 		units_add_duration(out, (double)state->snapshot_interval_ns);
@@ -294,9 +303,35 @@ void doctor_state_settings(struct doctor_report *report, const struct state_head
 	strbuf_deinit(&value);
 }
 
+/* What it could not have as it was asked for. */
+static void check_reasons(struct doctor_report *report, const struct state_header *state)
+{
+	static const struct {
+		const char *name;
+		enum doctor_level level;
+	} checks[REASONS_N] = {
+		[REASONS_OF_STATE] = { "state", DOCTOR_NOTE },
+		[REASONS_OF_GROWTH] = { "state", DOCTOR_NOTE },
+		[REASONS_OF_SECCOMP] = { "seccomp", DOCTOR_NOTE },
+		[REASONS_OF_HELPER] = { "writer", DOCTOR_NOTE },
+		[REASONS_OF_SNAPSHOTS] = { "snapshots", DOCTOR_BAD },
+	};
+	struct reasons reasons = reasons_of_state(state);
+	struct strbuf text = { 0 };
+	unsigned what;
+
+	for (what = 0; what < REASONS_N; what++) {
+		strbuf_clear(&text);
+		if (reasons_add(&text, &reasons, what))
+			doctor_add(report, checks[what].level, checks[what].name, "%s", text.data);
+	}
+	strbuf_deinit(&text);
+}
+
 void doctor_state(struct doctor_report *report, uint32_t pid, const struct state_header *state)
 {
 	check_sampling(report, state);
+	check_reasons(report, state);
 	check_losses(report, state);
 	check_writer(report, state);
 	check_directory(report, pid, state);

@@ -15,6 +15,10 @@
 
 #include "analyzer/alloc.h"
 #include "analyzer/clock.h"
+#include "analyzer/read/run_dir.h"
+#include "analyzer/target/here.h"
+#include "analyzer/target/last_sign.h"
+#include "analyzer/target/memory_room.h"
 #include "analyzer/target/proc.h"
 #include "analyzer/target/state_copy.h"
 #include "analyzer/target/state_source.h"
@@ -22,6 +26,9 @@
 
 #define RSS_VALID_NS   200000000ull
 #define RSS_SETTLED_NS 1000000000ull
+#define WRITING_NS_MIN 1000ull
+#define WRITING_NS_MAX 60000000000ull
+#define ROOM_BYTES     (1ull << 20) /* for all but the copy of the state */
 
 struct live_state {
 	struct state_source source;
@@ -30,6 +37,13 @@ struct live_state {
 	uint64_t ended_ns; /* when its end was noticed; 0: it goes on */
 	uint64_t rss_bytes, rss_peak_bytes;
 	uint64_t rss_ns; /* when they were seen */
+	struct memory_room memory_room;
+	bool is_limited; /* our own memory: a copy is not kept longer than needed */
+	struct snapshot_keep keep;
+	uint64_t keep_bytes;
+	bool keep_is_set;
+	bool was_dead; /* when it was opened, */
+	bool place_is_forgotten;
 	char place[STATE_PATH_BYTES];
 	bool place_is_parents;
 	dev_t exe_device;     /* of the program, once seen */
@@ -58,6 +72,21 @@ int live_state_open_file(int dir_fd, const char *name, bool writable, struct liv
 		free(live);
 		return ret;
 	}
+	*outp = live;
+	return 0;
+}
+
+int live_state_open_dead(int dir_fd, const char *name, struct live_state **outp)
+{
+	struct live_state *live = alloc_aligned(sizeof(*live));
+	int ret = state_source_open_dead(&live->source, dir_fd, name, &live->header);
+
+	if (ret < 0) {
+		free(live);
+		return ret;
+	}
+	live->was_dead = true;
+	live->ended_ns = last_sign_of_header(&live->header) | 1; /* 0: goes on */
 	*outp = live;
 	return 0;
 }
@@ -141,6 +170,7 @@ bool live_state_has_ended(struct live_state *live)
 		(!proc_is_alive_as(live->source.pid, live->header.start_ticks, &stat) ||
 			has_another_stack(live, stat.stack_start) || has_another_image(live)))
 		live->ended_ns = clock_ns(CLOCK_MONOTONIC);
+	live->source.is_gone = live->ended_ns != 0;
 	return live->ended_ns != 0;
 }
 
@@ -181,15 +211,49 @@ uint64_t live_state_rss_peak_bytes(const struct live_state *live)
 	return rss_is_known(live, end_ns) ? live->rss_peak_bytes : 0;
 }
 
-static void read_limit(struct live_state *live, struct snapshot_facts *facts)
+void live_state_look_at_limit(
+	struct live_state *live, bool is_exact, struct memory_limit_look *look)
 {
-	struct snapshot_file *file;
-
 	if (live_state_has_ended(live))
-		return;
-	file = alloc_array(1, sizeof(*file));
-	snapshot_file_read_limit(file, live->source.pid, facts);
-	free(file);
+		memset(look, 0, sizeof(*look));
+	else
+		memory_room_look(&live->memory_room, live->source.pid, is_exact, look);
+}
+
+bool live_state_set_room(struct live_state *live, const struct memory_limit *group, uint64_t now_ns)
+{
+	struct state_room room = { .ns = now_ns };
+
+	if (group->kind) {
+		room.limit_bytes = group->limit_bytes;
+		room.left_bytes = memory_limit_left_bytes(group);
+		room.rss_bytes = live->rss_bytes;
+		room.bytes_seen = live->header.bytes_seen;
+		room.committed_bytes = live->header.committed_bytes;
+	}
+	return state_source_write(
+		&live->source, offsetof(struct state_header, room), &room, sizeof(room));
+}
+
+/*
+ * A copy of the state and a file of it are charged to our own memory group, and if that is full
+ * the kernel kills somebody in it, the process itself above all.
+ */
+static int find_room(struct live_state *live, struct snapshot_facts *facts, struct fail *f)
+{
+	uint64_t room_bytes = memory_room_own_bytes();
+
+	if (room_bytes == UINT64_MAX)
+		return 0;
+	live->is_limited = true;
+	facts->spare_bytes = room_bytes - live->header.committed_bytes;
+	if (room_bytes >= live->header.committed_bytes + ROOM_BYTES)
+		return 0;
+	return fail_set(f, EXIT_CODE_OTHER,
+		"the control group of heapspy itself can spare %llu KiB of memory, too little for "
+		"a "
+		"snapshot of process %u: run heapspy in another one",
+		(unsigned long long)room_bytes >> 10, live->source.pid);
 }
 
 /* Copies the state and collects what goes beside it. */
@@ -197,8 +261,12 @@ static int begin_reading(struct live_state *live, enum heapspy_reason reason, co
 	struct snapshot_facts *facts, struct fail *f)
 {
 	const struct state_header *state;
+	struct memory_limit_look limits;
 	bool ended;
 
+	memset(facts, 0, sizeof(*facts));
+	if (find_room(live, facts, f) < 0)
+		return -1;
 	read_memory_use(live);
 	if (!state_copy_take(&live->copy, &live->source))
 		return fail_set(f, EXIT_CODE_INPUT, "the state of process %u can no longer be read",
@@ -206,7 +274,6 @@ static int begin_reading(struct live_state *live, enum heapspy_reason reason, co
 	ended = live_state_has_ended(live);
 	state = live->copy.state;
 	live->header = *state;
-	memset(facts, 0, sizeof(*facts));
 	facts->reason = (uint32_t)reason;
 	facts->number = state->next_number;
 	facts->label = label;
@@ -214,13 +281,18 @@ static int begin_reading(struct live_state *live, enum heapspy_reason reason, co
 			: ended        ? live->ended_ns
 				       : live->copy.begin_ns;
 	facts->wall_ns = clock_ns(CLOCK_REALTIME);
-	if (facts->now_ns < live->copy.begin_ns)
+	if (live->was_dead) {
+		facts->now_ns = last_sign_of_state(state);
+		facts->wall_ns = state->start_wall_ns + (facts->now_ns - state->start_ns);
+	} else if (facts->now_ns < live->copy.begin_ns) {
 		facts->wall_ns -= live->copy.begin_ns - facts->now_ns;
+	}
 	if (rss_is_known(live, facts->now_ns)) {
 		facts->rss_bytes = live->rss_bytes;
 		facts->rss_peak_bytes = live->rss_peak_bytes;
 	}
-	read_limit(live, facts);
+	live_state_look_at_limit(live, true, &limits);
+	facts->limit = limits.least;
 	facts->bytes_seen = state_copy_bytes_seen;
 	facts->bytes_seen_context = &live->copy;
 	return 0;
@@ -280,6 +352,12 @@ void live_state_set_place(struct live_state *live, const char *dir, bool inside)
 	snprintf(live->place, sizeof(live->place), "%s", dir);
 }
 
+void live_state_set_keep(struct live_state *live, uint64_t keep_bytes)
+{
+	live->keep_bytes = keep_bytes;
+	live->keep_is_set = true;
+}
+
 bool live_state_is_foreign(const struct live_state *live)
 {
 	return live->source.uid != geteuid();
@@ -301,7 +379,20 @@ bool live_state_has_place(const struct live_state *live)
 	slash = h->dir[0] == '/' ? strrchr(parent, '/') : NULL;
 	if (slash)
 		slash[slash == parent] = '\0';
-	return !live_state_is_foreign(live) && proc_shares_dir(live->source.pid, parent);
+	if (live->place_is_forgotten || live_state_is_foreign(live))
+		return false;
+	return live->was_dead ? here_shares_paths(h) : proc_shares_dir(live->source.pid, parent);
+}
+
+void live_state_forget_place(struct live_state *live)
+{
+	live->place_is_forgotten = true;
+}
+
+static void take_own_cwd(struct state_header *state)
+{
+	if (!getcwd(state->cwd, sizeof(state->cwd)))
+		state->cwd[0] = '\0';
 }
 
 /* A directory of another user's choosing, or of another view of the files, is not for us. */
@@ -311,7 +402,7 @@ static void choose_place(struct live_state *live)
 
 	if (live->place[0]) {
 		memcpy(state->dir, live->place, sizeof(state->dir));
-		state->cwd[0] = '\0';
+		take_own_cwd(state);
 		state->tmpdir[0] = '\0';
 		state->dir_is_parents = live->place_is_parents;
 		state->next_number = 1;
@@ -322,8 +413,60 @@ static void choose_place(struct live_state *live)
 	state->dir[0] = '\0';
 	state->tmpdir[0] = '\0';
 	state->next_number = 1;
-	if (!getcwd(state->cwd, sizeof(state->cwd)))
-		state->cwd[0] = '\0';
+	take_own_cwd(state);
+}
+
+/* Nor do files go because another user's state says so. */
+static void choose_keep(struct live_state *live)
+{
+	if (live->keep_is_set)
+		live->copy.state->keep_bytes = live->keep_bytes;
+	else if (live_state_is_foreign(live))
+		live->copy.state->keep_bytes = 0;
+}
+
+/* How long the writing of a snapshot took, by the clock of its file system; at least a little. */
+static uint64_t writing_ns(const char *path, const struct heapspy_info *info)
+{
+	struct stat st;
+	int64_t ns;
+
+	if (stat(path, &st))
+		return WRITING_NS_MIN;
+	ns = st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec - (int64_t)info->cut_wall_ns;
+	return ns > (int64_t)WRITING_NS_MIN && ns < (int64_t)WRITING_NS_MAX ? (uint64_t)ns
+									    : WRITING_NS_MIN;
+}
+
+/*
+ * The snapshots that are there already: of each of them the process was there to tell. Nor is
+ * the number believed that a dead one has counted to.
+ */
+static void fit_behind(
+	struct live_state *live, struct snapshot_file *file, struct snapshot_facts *facts)
+{
+	struct state_header *state = live->copy.state;
+	char name[SNAPSHOT_KEEP_NAME_BYTES], label[1];
+	struct heapspy_info last;
+	struct fail ignored;
+	uint64_t number;
+
+	state->next_number = 1;
+	if (snapshot_dir_prepare(state, file->dir) < 0)
+		return;
+	number = run_dir_last_number(file->dir);
+	if (!number || number > SNAPSHOT_KEEP_NUMBER_MAX)
+		return;
+	snapshot_keep_name((uint32_t)number, name);
+	snprintf(file->path, sizeof(file->path), "%s/%s", file->dir, name);
+	if (snapshot_peek(file->path, &last, label, sizeof(label), &ignored) < 0 ||
+		last.start_id != state->start_id)
+		return;
+	/* Not at the same time as that: it lived on, to write it. */
+	if (last.cut_ns >= facts->now_ns - state->start_ns)
+		facts->now_ns = state->start_ns + last.cut_ns + writing_ns(file->path, &last);
+	/* Of the clocks at the start and then, the later one is nearer. */
+	facts->wall_ns = last.cut_wall_ns + (facts->now_ns - state->start_ns - last.cut_ns);
 }
 
 static int write_with(struct live_state *live, struct snapshot_file *file,
@@ -340,7 +483,10 @@ static int write_with(struct live_state *live, struct snapshot_file *file,
 		out->number = 0;
 	} else {
 		choose_place(live);
-		ret = snapshot_file_write(file, live->copy.state, &facts);
+		if (live->was_dead)
+			fit_behind(live, file, &facts);
+		choose_keep(live);
+		ret = snapshot_file_write(file, &live->keep, live->copy.state, &facts);
 		out->number = ret > 0 ? (uint32_t)ret : 0;
 	}
 	if (ret == -EUCLEAN)
@@ -367,6 +513,8 @@ int live_state_write(struct live_state *live, enum heapspy_reason reason, const 
 	int ret = write_with(live, file, reason, label, path, out, f);
 
 	free(file);
+	if (live->is_limited)
+		state_copy_deinit(&live->copy);
 	return ret;
 }
 

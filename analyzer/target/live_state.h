@@ -11,6 +11,7 @@
 
 #include "analyzer/fail.h"
 #include "analyzer/read/snapshot_reader.h"
+#include "preload/state/memory_limit.h"
 #include "state.h"
 
 struct live_state;
@@ -28,6 +29,13 @@ int live_state_open(uint32_t pid, struct live_state **outp, struct fail *f);
  * not as -errno.
  */
 int live_state_open_file(int dir_fd, const char *name, bool writable, struct live_state **outp);
+
+/*
+ * The same of a process that is known to be dead, and was not seen to die. Its snapshots are of
+ * the last moment that it is known to have lived (last_sign.h, and the last of its snapshots that
+ * are there): not before the one before.
+ */
+int live_state_open_dead(int dir_fd, const char *name, struct live_state **outp);
 
 /* NULL is fine. */
 void live_state_close(struct live_state *live);
@@ -53,6 +61,17 @@ uint64_t live_state_rss_bytes(struct live_state *live);
 /* The highest RSS so far in bytes; 0 if it was not looked at shortly before the end. */
 uint64_t live_state_rss_peak_bytes(const struct live_state *live);
 
+/* The limits of its memory now, all zero after its end; is_exact as in memory_room.h. */
+void live_state_look_at_limit(
+	struct live_state *live, bool is_exact, struct memory_limit_look *look);
+
+/*
+ * Tells the process what its memory group leaves it, by the look at now_ns (CLOCK_MONOTONIC), so
+ * that its state grows no further than that. One system call; false when it cannot be told.
+ */
+bool live_state_set_room(
+	struct live_state *live, const struct memory_limit *group, uint64_t now_ns);
+
 /*
  * A reading of this moment; *snapshotp is the caller's, for snapshot_free().
  * Works on a stopped process too. After the process has ended (or has replaced
@@ -68,8 +87,14 @@ int live_state_read(
  */
 void live_state_set_place(struct live_state *live, const char *dir, bool inside);
 
+/* What its snapshots may take on disk from now on, whatever its state says; 0: any amount. */
+void live_state_set_keep(struct live_state *live, uint64_t keep_bytes);
+
 /* Whether what it says of places is to be followed, and means here what it means there. */
 bool live_state_has_place(const struct live_state *live);
+
+/* It is not. */
+void live_state_forget_place(struct live_state *live);
 
 /* Whether the state belongs to another user, so that what it says of places is not to be followed.
  */

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,11 +56,17 @@ bool proc_read_stat(uint32_t pid, struct proc_stat *out)
 	return true;
 }
 
+/* By hidepid, from a user who may not trace it: that can be a process of its own. */
+static bool is_hidden(uint32_t pid)
+{
+	return pid && (!kill((pid_t)pid, 0) || errno == EPERM);
+}
+
 bool proc_is_alive_as(uint32_t pid, uint64_t start_ticks, struct proc_stat *out)
 {
 	memset(out, 0, sizeof(*out));
 	if (!proc_read_stat(pid, out))
-		return errno != ENOENT && errno != ESRCH;
+		return (errno != ENOENT && errno != ESRCH) || is_hidden(pid);
 	/* A main thread that has left is a zombie, and the process lives on in the others. */
 	return out->start_ticks == start_ticks &&
 	       ((out->state != 'Z' && out->state != 'X') || out->n_threads > 1);

@@ -21,7 +21,8 @@ bool proc_read_stat(uint32_t pid, struct proc_stat *out);
 
 /*
  * Whether the process of this pid and start time runs (also stopped); a zombie does not.
- * One that cannot be looked at for want of descriptors or memory counts as running.
+ * One that cannot be looked at, for want of descriptors or memory or because /proc hides it,
+ * counts as running.
  */
 bool proc_is_alive(uint32_t pid, uint64_t start_ticks);
 

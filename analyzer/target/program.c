@@ -136,8 +136,8 @@ static void judge_loader(const char *shown, struct program_facts *facts)
 	if (!strncmp(name, "ld-musl-", 8) ||
 		program_elf_has(facts->elf.libraries, PROGRAM_LIBRARY_MUSL))
 		add(facts, PROGRAM_IS_OTHER_LIBC, PROGRAM_EXIT_CANNOT,
-			"%s is linked with musl (%s): this heapspy is made for glibc and cannot be "
-			"loaded there; build it against glibc",
+			"%s is linked with musl (%s): heapspy is made for glibc and does nothing "
+			"there; build the program against glibc",
 			shown, loader);
 	else if (!strncmp(name, "ld64-uClibc", 11) || !strncmp(name, "ld-uClibc", 9) ||
 		 !strncmp(name, "linker", 6))

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "analyzer/alloc.h"
 #include "analyzer/clock.h"
@@ -189,6 +190,18 @@ static bool copy_rest(
 	return true;
 }
 
+/*
+ * A thread through which the memory of the process is read; 0, which is none, where that may be
+ * somebody else's: the number has passed on, or was put into a state by another user.
+ */
+static uint32_t tid_behind(const struct state_source *source, const struct state_header *header)
+{
+	if (source->is_gone || !proc_is_alive(source->pid, header->start_ticks) ||
+		(source->uid != geteuid() && proc_uid(source->pid) != source->uid))
+		return 0;
+	return proc_living_thread(source->pid);
+}
+
 /* Header, and what threads hold back: everything that bytes_seen needs. */
 static bool copy_totals(struct state_copy *copy, const struct state_source *source, unsigned which,
 	uint64_t *bytes_seenp)
@@ -205,17 +218,18 @@ static bool copy_totals(struct state_copy *copy, const struct state_source *sour
 	check_chunks(copy->state, end_of(&header));
 	if (!copy_kind(copy, source, STATE_CHUNK_THREADS))
 		return false;
-	whole = pending_sum(copy->state, proc_living_thread(source->pid), &pending_bytes);
+	whole = pending_sum(copy->state, tid_behind(source, &header), &pending_bytes);
 	if (!whole && header.exit_ns) {
 		/* The thread that left has handed in its own; what others hold is lost. */
 		for (i = 0; i < copy->state->n_chunks; i++) {
 			const struct state_chunk *c = &copy->state->chunk[i];
-			const struct state_thread *t =
-				(const void *)((const char *)copy->state + c->offset);
+			const struct state_thread *t;
 			uint64_t k;
 
-			for (k = 0; c->kind == STATE_CHUNK_THREADS && k < c->bytes / sizeof(*t);
-				k++)
+			if (c->kind != STATE_CHUNK_THREADS)
+				continue; /* and may say that it is anywhere */
+			t = (const void *)((const char *)copy->state + c->offset);
+			for (k = 0; k < c->bytes / sizeof(*t); k++)
 				in_use += t[k].countdown != 0;
 		}
 		whole = in_use == 0;

@@ -76,13 +76,19 @@ bool state_source_holds(const struct state_source *source, uint64_t bytes)
 	return !fstat(source->fd, &st) && bytes <= (uint64_t)st.st_blocks * 512;
 }
 
-int state_source_open(struct state_source *source, int dir_fd, const char *name, bool writable,
+static int open_file(struct state_source *source, int dir_fd, const char *name, bool writable,
 	struct state_header *header)
 {
 	struct stat st;
 	int error = 0;
 
 	memset(source, 0, sizeof(*source));
+	source->fd = -1;
+	/* Some devices do things when they are opened. */
+	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW))
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return S_ISLNK(st.st_mode) ? -ELOOP : -EINVAL;
 	source->fd = openat(
 		dir_fd, name, (writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (source->fd < 0)
@@ -102,12 +108,29 @@ int state_source_open(struct state_source *source, int dir_fd, const char *name,
 		return error;
 	}
 	source->uid = st.st_uid;
-	/* No search for one that left in order, nor for one that knows our number in its /proc. */
-	source->pid = header->exit_ns || (header->lease.pid == (uint32_t)getpid() &&
-						 !header->lease.is_beyond)
-			      ? header->pid
-			      : proc_pid_here(header->pid, header->start_ticks);
+	source->pid = header->pid;
 	return 0;
+}
+
+int state_source_open(struct state_source *source, int dir_fd, const char *name, bool writable,
+	struct state_header *header)
+{
+	int ret = open_file(source, dir_fd, name, writable, header);
+
+	/* No search for one that left in order, nor for one that knows our number in its /proc. */
+	if (!ret && !header->exit_ns &&
+		(header->lease.pid != (uint32_t)getpid() || header->lease.is_beyond))
+		source->pid = proc_pid_here(header->pid, header->start_ticks);
+	return ret;
+}
+
+int state_source_open_dead(
+	struct state_source *source, int dir_fd, const char *name, struct state_header *header)
+{
+	int ret = open_file(source, dir_fd, name, false, header);
+
+	source->is_gone = true;
+	return ret;
 }
 
 void state_source_close(struct state_source *source)

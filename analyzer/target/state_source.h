@@ -19,6 +19,7 @@ struct state_source {
 	uint32_t pid;     /* as seen from here */
 	uint64_t address; /* of the state in the process; 0: not looked for */
 	uid_t uid;        /* owner of the file or of the process */
+	bool is_gone;     /* the process, or its image: at its addresses lies something else */
 };
 
 /*
@@ -37,6 +38,10 @@ int state_source_find(
  */
 int state_source_open(struct state_source *source, int dir_fd, const char *name, bool writable,
 	struct state_header *header);
+
+/* The same of a process that is known to be dead: its pid is not looked for. */
+int state_source_open_dead(
+	struct state_source *source, int dir_fd, const char *name, struct state_header *header);
 
 void state_source_close(struct state_source *source);
 

@@ -117,7 +117,7 @@ struct heapspy_info {
 	uint64_t start_id;       /* the same in all snapshots of one process image */
 	uint64_t start_ticks;    /* /proc/PID/stat field 22 */
 	uint8_t boot_id[16];     /* /proc/sys/kernel/random/boot_id; 0 unknown */
-	uint64_t start_wall_ns;  /* CLOCK_REALTIME when the library began */
+	uint64_t start_wall_ns;  /* CLOCK_REALTIME when the library began; at a fork, to 10 ms */
 	uint64_t start_ns;       /* CLOCK_MONOTONIC at the same moment */
 	uint64_t cut_wall_ns;    /* CLOCK_REALTIME at the cut; a label, may jump */
 	uint64_t cut_ns;         /* ns from start_ns to the cut: the time of this snapshot */
@@ -215,15 +215,15 @@ struct heapspy_module {
 struct heapspy_sample {
 	uint64_t address;
 	uint64_t size_thread; /* bits 0..47 requested bytes, 48..63 thread name id */
-	uint64_t birth_level; /* bits 0..55 birth, ns since start_ns; 56..59 level of R at birth;
-				 60..63 level its weights stand at now */
+	uint64_t birth_level; /* bits 0..55 birth, ns since start_ns, modulo 2^56; 56..59 level of R
+				 at birth; 60..63 level its weights stand at now */
 	uint32_t stack;       /* id of a STACKS record */
 	uint32_t u;           /* drawn at birth, uniform in [0, 2^32): thinning rule */
 };
 
 #define HEAPSPY_SAMPLE_SIZE(s)        ((s)->size_thread & 0xffffffffffffull)
 #define HEAPSPY_SAMPLE_THREAD(s)      ((uint32_t)((s)->size_thread >> 48))
-#define HEAPSPY_SAMPLE_BIRTH_NS(s)    ((s)->birth_level & 0xffffffffffffffull)
+#define HEAPSPY_SAMPLE_BIRTH_NS(s)    ((s)->birth_level & 0xffffffffffffffull) /* modulo 2^56 */
 #define HEAPSPY_SAMPLE_BIRTH_LEVEL(s) ((uint32_t)((s)->birth_level >> 56) & 15)
 #define HEAPSPY_SAMPLE_LEVEL(s)       ((uint32_t)((s)->birth_level >> 60))
 #define HEAPSPY_LEVEL_MAX             15

@@ -7,7 +7,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/resource.h>
 #include "heapspy/snapshot.h"
+#include "preload/compiler.h"
 #include "preload/log.h"
 #include "preload/rawsys.h"
 #include "preload/state/memory_limit.h"
@@ -126,30 +128,44 @@ static void set_proc_path(
 		log_format(work->path, sizeof(work->path), "%s/proc/self/%s", root, file);
 }
 
-static uint64_t left_bytes(const struct memory_limit *limit)
+/* Takes a limit for all that it is more pressing for than what was seen so far. */
+static void offer(struct memory_limit_look *look, const struct memory_limit *limit)
 {
-	return limit->limit_bytes > limit->used_bytes ? limit->limit_bytes - limit->used_bytes : 0;
+	uint64_t left = memory_limit_left_bytes(limit);
+
+	if (!look->least.kind || left < memory_limit_left_bytes(&look->least))
+		look->least = *limit;
+	if (!look->fullest.kind ||
+		memory_limit_used_ppm(limit) > memory_limit_used_ppm(&look->fullest))
+		look->fullest = *limit;
+	if (limit->kind != HEAPSPY_LIMIT_AS &&
+		(!look->group.kind || left < memory_limit_left_bytes(&look->group)))
+		look->group = *limit;
 }
 
-/* Takes a limit if it leaves less than the one so far. */
-static void offer(struct memory_limit *best, const struct memory_limit *limit)
+/* Of most processes one system call says that there is none. */
+static bool has_address_space_limit(const char *root, uint32_t pid)
 {
-	if (!best->kind || left_bytes(limit) < left_bytes(best))
-		*best = *limit;
+	struct rlimit limit;
+
+	return root[0] || rawsys(SYS_prlimit64, pid, RLIMIT_AS, 0, &limit) < 0 ||
+	       limit.rlim_cur != RLIM_INFINITY;
 }
 
-static void read_address_space(
-	struct memory_limit_work *work, const char *root, uint32_t pid, struct memory_limit *best)
+static void read_address_space(struct memory_limit_work *work, const char *root, uint32_t pid,
+	struct memory_limit_look *look)
 {
 	struct memory_limit limit = { .kind = HEAPSPY_LIMIT_AS };
 
+	if (!has_address_space_limit(root, pid))
+		return;
 	set_proc_path(work, root, pid, "limits");
 	if (!read_number(work, "Max address space", &limit.limit_bytes))
 		return;
 	set_proc_path(work, root, pid, "status");
 	if (read_number(work, "VmSize:", &limit.used_bytes))
 		limit.used_bytes <<= 10;
-	offer(best, &limit);
+	offer(look, &limit);
 }
 
 /* text up to end, which becomes NUL; the rest follows. NULL: there is no more. */
@@ -276,63 +292,141 @@ static void read_mounts(struct memory_limit_work *work)
 	lines_close(&l);
 }
 
+/* Where the group lies for us, if it lies anywhere. */
+static void set_group(struct memory_limit_work *work, const char *root, enum version version,
+	struct memory_limit_groups *groups)
+{
+	const struct memory_limit_group *group = &work->groups[version];
+	char *path = groups->path[version];
+	size_t mount_length = strlen(root) + strlen(group->mount), length;
+
+	if (!group->name[0] || !group->mount[0])
+		return;
+	length = log_format(path, sizeof(groups->path[version]), "%s%s%s", root, group->mount,
+		below(group->name, group->root));
+	if (length >= sizeof(groups->path[version])) {
+		path[0] = '\0';
+		return;
+	}
+	while (length > mount_length && path[length - 1] == '/')
+		path[--length] = '\0';
+	groups->mount_length[version] = (uint16_t)mount_length;
+}
+
+void memory_limit_find(struct memory_limit_work *work, const char *root, uint32_t pid,
+	struct memory_limit_groups *groups)
+{
+	memset(groups, 0, sizeof(*groups));
+	memset(work->groups, 0, sizeof(work->groups));
+	set_proc_path(work, root, pid, "cgroup");
+	read_names(work);
+	set_proc_path(work, root, 0, "mountinfo");
+	read_mounts(work);
+	set_group(work, root, V2, groups);
+	set_group(work, root, V1, groups);
+}
+
+static void set_group_path(struct memory_limit_work *work, size_t length, const char *file)
+{
+	log_format(work->path + length, sizeof(work->path) - length, "/%s", file);
+}
+
 /* The first line of a file of the group that work->path names, length bytes long. */
 static bool read_group_number(
 	struct memory_limit_work *work, size_t length, const char *file, uint64_t *numberp)
 {
 	bool found;
 
-	log_format(work->path + length, sizeof(work->path) - length, "/%s", file);
+	set_group_path(work, length, file);
 	found = read_number(work, "", numberp);
 	work->path[length] = '\0';
 	return found;
 }
 
+/*
+ * What the kernel takes back before it kills anybody: pages of files, and caches of its own. Not
+ * those that must be written first, for that may be too late.
+ */
+static uint64_t read_reclaimable(
+	struct memory_limit_work *work, size_t length, enum version version)
+{
+	static const struct {
+		const char *name;
+		int sign;
+	} fields[2][5] = {
+		[V2] = { { "active_file ", 1 }, { "inactive_file ", 1 }, { "slab_reclaimable ", 1 },
+			{ "file_dirty ", -1 }, { "file_writeback ", -1 } },
+		[V1] = { { "total_active_file ", 1 }, { "total_inactive_file ", 1 },
+			{ "total_dirty ", -1 }, { "total_writeback ", -1 } },
+	};
+	uint64_t sum = 0, unwritten = 0, number;
+	struct lines l;
+	unsigned i;
+	char *line;
+
+	set_group_path(work, length, "memory.stat");
+	if (lines_open(&l, work)) {
+		while ((line = lines_next(&l)))
+			for (i = 0; i < HS_ARRAY_SIZE(fields[0]); i++) {
+				const char *name = fields[version][i].name;
+
+				if (!name || !starts_with(line, name) ||
+					!parse_number(line + strlen(name), &number))
+					continue;
+				if (fields[version][i].sign > 0)
+					sum += number;
+				else
+					unwritten += number;
+			}
+		lines_close(&l);
+	}
+	work->path[length] = '\0';
+	return sum > unwritten ? sum - unwritten : 0;
+}
+
 /* The group and those above it, as far as they are mounted: a limit there holds as well. */
-static void read_group(struct memory_limit_work *work, const char *root, enum version version,
-	struct memory_limit *best)
+static void read_group(struct memory_limit_work *work, const struct memory_limit_groups *groups,
+	enum version version, bool is_exact, struct memory_limit_look *look)
 {
 	static const char *const limit_files[] = { "memory.max", "memory.limit_in_bytes" };
 	static const char *const used_files[] = { "memory.current", "memory.usage_in_bytes" };
-	const struct memory_limit_group *group = &work->groups[version];
-	size_t mount_length, length;
+	size_t length = strlen(groups->path[version]);
+	uint64_t reclaimable;
 
-	if (!group->name[0] || !group->mount[0])
+	if (!length)
 		return;
-	mount_length = strlen(root) + strlen(group->mount);
-	length = log_format(work->path, sizeof(work->path), "%s%s%s", root, group->mount,
-		below(group->name, group->root));
-	if (length + 32 > sizeof(work->path))
-		return;
+	memcpy(work->path, groups->path[version], length + 1);
 	for (;;) {
 		struct memory_limit limit = { .kind = version == V2 ? HEAPSPY_LIMIT_CGROUP_V2
 								    : HEAPSPY_LIMIT_CGROUP_V1 };
 
-		while (length > mount_length && work->path[length - 1] == '/')
-			work->path[--length] = '\0';
 		/* "max" is no number. */
 		if (read_group_number(work, length, limit_files[version], &limit.limit_bytes) &&
 			limit.limit_bytes < NO_LIMIT_BYTES) {
 			read_group_number(work, length, used_files[version], &limit.used_bytes);
-			offer(best, &limit);
+			if (is_exact || limit.used_bytes > limit.limit_bytes / 2) {
+				reclaimable = read_reclaimable(work, length, version);
+				limit.used_bytes -= reclaimable < limit.used_bytes
+							    ? reclaimable
+							    : limit.used_bytes;
+			}
+			offer(look, &limit);
 		}
-		if (length == mount_length)
+		if (length <= groups->mount_length[version])
 			return;
-		while (length > mount_length && work->path[length - 1] != '/')
-			work->path[--length] = '\0';
+		while (length > groups->mount_length[version] && work->path[length - 1] != '/')
+			length--;
+		while (length > groups->mount_length[version] && work->path[length - 1] == '/')
+			length--;
+		work->path[length] = '\0';
 	}
 }
 
-void memory_limit_read(
-	struct memory_limit_work *work, const char *root, uint32_t pid, struct memory_limit *limit)
+void memory_limit_look(struct memory_limit_work *work, const struct memory_limit_groups *groups,
+	const char *root, uint32_t pid, bool is_exact, struct memory_limit_look *look)
 {
-	memset(limit, 0, sizeof(*limit));
-	memset(work->groups, 0, sizeof(work->groups));
-	read_address_space(work, root, pid, limit);
-	set_proc_path(work, root, pid, "cgroup");
-	read_names(work);
-	set_proc_path(work, root, 0, "mountinfo");
-	read_mounts(work);
-	read_group(work, root, V2, limit);
-	read_group(work, root, V1, limit);
+	memset(look, 0, sizeof(*look));
+	read_address_space(work, root, pid, look);
+	read_group(work, groups, V2, is_exact, look);
+	read_group(work, groups, V1, is_exact, look);
 }

@@ -140,26 +140,56 @@ static bool set_state_max(struct settings *o, const char *v, struct settings_nam
 	return parse_size(v, 256 << 10, 8ull << 30, &o->state_max_bytes);
 }
 
-/* "1%", "0.25%", "off" or "0". A bare 1 would be taken for either 1 % or a whole core. */
-static bool set_cpu_max(struct settings *o, const char *v, struct settings_names names)
+static bool set_keep(struct settings *o, const char *v, struct settings_names names)
 {
-	uint64_t percent, ppm = 0, unit = 10000;
+	if (!strcmp(v, "off") || !strcmp(v, "0")) {
+		o->keep_bytes = 0;
+		return true;
+	}
+	return parse_size(v, 64 << 10, 1ull << 50, &o->keep_bytes);
+}
 
-	if (strcmp(v, "off") != 0 && strcmp(v, "0") != 0) {
-		if (!parse_number(&v, &percent) || percent > CPU_MAX_PERCENT)
-			return false;
-		ppm = percent * unit;
-		if (*v == '.') {
-			for (v++; *v >= '0' && *v <= '9' && unit > 1; v++)
-				ppm += (uint64_t)(*v - '0') * (unit /= 10);
-			if (unit == 10000)
-				return false;
-		}
-		if (strcmp(v, "%") != 0)
+/* "1%", "0.25%", "off" or "0", in millionths. A bare 1 would be taken for either 1 % or the whole.
+ */
+static bool parse_share(const char *v, uint64_t percent_max, uint64_t *ppmp)
+{
+	uint64_t percent, ppm, unit = 10000;
+
+	*ppmp = 0;
+	if (!strcmp(v, "off") || !strcmp(v, "0"))
+		return true;
+	if (!parse_number(&v, &percent) || percent > percent_max)
+		return false;
+	ppm = percent * unit;
+	if (*v == '.') {
+		for (v++; *v >= '0' && *v <= '9' && unit > 1; v++)
+			ppm += (uint64_t)(*v - '0') * (unit /= 10);
+		if (unit == 10000)
 			return false;
 	}
+	*ppmp = ppm;
+	return !strcmp(v, "%");
+}
+
+static bool set_cpu_max(struct settings *o, const char *v, struct settings_names names)
+{
+	uint64_t ppm;
+
+	if (!parse_share(v, CPU_MAX_PERCENT, &ppm))
+		return false;
 	o->cpu_max_ppm = (uint32_t)ppm;
 	o->cpu_max_is_set = true;
+	return true;
+}
+
+/* At the whole of it there is nobody left to write. */
+static bool set_near_limit(struct settings *o, const char *v, struct settings_names names)
+{
+	uint64_t ppm;
+
+	if (!parse_share(v, 99, &ppm))
+		return false;
+	o->near_limit_ppm = (uint32_t)ppm;
 	return true;
 }
 
@@ -270,7 +300,10 @@ static const struct {
 	{ "HEAPSPY_STATE", set_state, "an absolute directory on tmpfs, or anon", "/dev/shm" },
 	{ "HEAPSPY_STATE_MAX", set_state_max, "a size from 256KiB to 8GiB", "32MiB" },
 	{ "HEAPSPY_CPU_MAX", set_cpu_max, "a share of one core such as 1% or 0.5%, or off", "1%" },
+	{ "HEAPSPY_NEAR_LIMIT", set_near_limit,
+		"a share of the memory limit such as 90%, below 100%, or off", "90%" },
 	{ "HEAPSPY_CHILDREN", set_children, "all, exec or none", "all" },
+	{ "HEAPSPY_KEEP", set_keep, "a size from 64KiB such as 256MiB, or off", "256MiB" },
 	{ "HEAPSPY_START", set_start, "on or off", "on" },
 	/* Not a setting of the user's: last, and settings_describe() leaves it out. */
 	{ SETTINGS_LEASE_NAME, set_lease, "a process as heapspy run writes it", "" },
@@ -317,7 +350,9 @@ static void set_defaults(struct settings *o)
 	o->sample_bytes = 512 << 10;
 	o->interval_ns = 60ull * 1000000000;
 	o->state_max_bytes = 32 << 20;
+	o->keep_bytes = 256 << 20;
 	o->cpu_max_ppm = 10000;
+	o->near_limit_ppm = 900000;
 	o->depth = 128;
 	strcpy(o->state_dir, "/dev/shm");
 	strcpy(o->tmpdir, "/tmp");

@@ -18,9 +18,11 @@ struct settings {
 	uint64_t sample_bytes; /* R0, 1 .. 2^40 */
 	uint64_t interval_ns;  /* 0: no snapshots on time */
 	uint64_t state_max_bytes;
+	uint64_t keep_bytes;  /* of the snapshots of a process on disk; 0: any amount */
 	uint32_t cpu_max_ppm; /* own CPU, in millionths of a core; 0: no budget */
 	bool cpu_max_is_set;
-	unsigned depth; /* frames, 1 .. 256 */
+	uint32_t near_limit_ppm; /* of the memory limit, below a whole; 0: off */
+	unsigned depth;          /* frames, 1 .. 256 */
 	enum settings_writer writer;
 	enum settings_children children;
 	enum settings_unwind unwind;

@@ -51,6 +51,8 @@ static int own_dir(const struct state_header *state, char *dir)
 	memcpy(dir + length, OWNER_FILE, sizeof(OWNER_FILE));
 	fd = rawsys(SYS_open, dir, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd >= 0) {
+		/* We are to read it again, whatever the umask says. */
+		rawsys(SYS_fchmod, fd, 0600);
 		got = rawsys(SYS_write, fd, mine, n);
 		rawsys(SYS_close, fd);
 		if (got != (long)n)
@@ -65,7 +67,10 @@ static int own_dir(const struct state_header *state, char *dir)
 		return fd == -EACCES || fd == -ELOOP ? 0 : (int)fd;
 	got = rawsys(SYS_read, fd, theirs, sizeof(theirs));
 	rawsys(SYS_close, fd);
-	return got == (long)n && !memcmp(mine, theirs, n);
+	/* No file, or a FIFO that somebody holds: put there by whoever the directory is for. */
+	if (got == -EISDIR || got == -EAGAIN)
+		return 0;
+	return got < 0 ? (int)got : got == (long)n && !memcmp(mine, theirs, n);
 }
 
 /* Settles for base, unless it is for somebody else, or for a directory of our own inside it. */

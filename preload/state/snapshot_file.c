@@ -12,16 +12,16 @@
 #include "preload/file_limit.h"
 #include "preload/log.h"
 #include "preload/rawsys.h"
-#include "preload/state/memory_limit.h"
 #include "preload/state/pending.h"
 #include "preload/state/snapshot_file.h"
 #include "preload/state/state_map.h"
 
-#define NUMBER_MAX 999999u
-#define TRIES      100
-#define BRIEF_NS   1000000000ull
-#define PEAK_STEP  50 /* a peak snapshot for each fiftieth more */
-#define PEAK_NEAR  10 /* that lacks no more than a tenth of the peak */
+#define TRIES       100
+#define SPARE_PART  8            /* of a file: what the kernel needs beside its pages, */
+#define SPARE_BYTES (256u << 10) /* and for others in the group */
+#define BRIEF_NS    1000000000ull
+#define PEAK_STEP   50 /* a peak snapshot for each fiftieth more */
+#define PEAK_NEAR   10 /* that lacks no more than a tenth of the peak */
 
 struct descriptor {
 	long fd;
@@ -96,14 +96,6 @@ void snapshot_file_read_memory_use(
 	}
 }
 
-_Static_assert(sizeof(struct memory_limit_work) <= SNAPSHOT_FILE_BUFFER_BYTES, "it lies in there");
-
-void snapshot_file_read_limit(
-	struct snapshot_file *file, uint32_t pid, struct snapshot_facts *facts)
-{
-	memory_limit_read((struct memory_limit_work *)file->buffer, "", pid, &facts->limit);
-}
-
 bool snapshot_file_bytes_seen(
 	const struct state_header *state, void *context, uint64_t *bytes_seenp)
 {
@@ -118,6 +110,9 @@ bool snapshot_file_bytes_seen(
 
 bool snapshot_file_is_due_at_exit(const struct state_header *state, uint64_t now_ns)
 {
+	/* A server may fork one for each request: no directories for those. */
+	if (state->flags & HEAPSPY_INFO_FORK_CHILD && now_ns - state->start_ns < BRIEF_NS)
+		return state->next_number != 1;
 	return now_ns - state->start_ns >= BRIEF_NS || hs_load_relaxed(&state->samples) ||
 	       state->next_number != 1 || state->flags & HEAPSPY_INFO_NOT_INTERPOSED;
 }
@@ -136,12 +131,25 @@ static long publish(const char *temporary, const char *path)
 {
 	long ret = rawsys(SYS_renameat2, AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE);
 
-	if (ret == -EINVAL || ret == -ENOSYS) { /* a file system that cannot promise it */
+	/* A file system that cannot promise it, or a filter that has not heard of it. */
+	if (ret == -EINVAL || ret == -ENOSYS || ret == -EPERM) {
 		ret = rawsys(SYS_link, temporary, path);
 		if (!ret)
 			rawsys(SYS_unlink, temporary);
 	}
 	return ret;
+}
+
+/*
+ * Whether the file may fill the memory group, for which the kernel kills somebody: its pages are
+ * charged, and those of a disk are taken back only after they were written.
+ */
+static bool is_too_much(const struct state_header *state, const struct snapshot_facts *facts)
+{
+	uint64_t used_bytes = hs_load_relaxed(&state->used_bytes);
+
+	return facts->spare_bytes &&
+	       facts->spare_bytes < used_bytes + used_bytes / SPARE_PART + SPARE_BYTES;
 }
 
 /* The bytes, under file->temporary. Returns 0 or -errno. */
@@ -153,6 +161,8 @@ static long write_temporary(struct snapshot_file *file, const struct state_heade
 	struct snapshot_sink sink = { write_at, &descriptor, file->buffer, sizeof(file->buffer) };
 	bool whole;
 
+	if (is_too_much(state, facts))
+		return -ENOMEM;
 	rawsys(SYS_unlink, file->temporary); /* of a writer that was killed here */
 	descriptor.fd = rawsys(SYS_open, file->temporary,
 		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -169,43 +179,62 @@ static long write_temporary(struct snapshot_file *file, const struct state_heade
 	return descriptor.error ? descriptor.error : -EUCLEAN;
 }
 
-/* Six digits: the names sort as the numbers do. */
 static void path_of(struct snapshot_file *file, uint32_t number)
 {
-	char digits[8];
-	unsigned i;
+	char name[SNAPSHOT_KEEP_NAME_BYTES];
 
-	for (i = 6; i-- > 0; number /= 10)
-		digits[i] = (char)('0' + number % 10);
-	digits[6] = '\0';
-	log_format(file->path, sizeof(file->path), "%s/%s.hspy", file->dir, digits);
+	snapshot_keep_name(number, name);
+	log_format(file->path, sizeof(file->path), "%s/%s", file->dir, name);
 }
 
-long snapshot_file_write(
-	struct snapshot_file *file, const struct state_header *state, struct snapshot_facts *facts)
+_Static_assert(SNAPSHOT_KEEP_WORK_BYTES <= SNAPSHOT_FILE_BUFFER_BYTES, "looks work in the buffer");
+
+/* The next number that is free, above all that there are: what was removed is not used again. */
+static void find_number(struct snapshot_file *file, struct snapshot_keep *keep,
+	const struct snapshot_keep_place *place, struct snapshot_facts *facts)
 {
+	/* What the state says may be the work of a wild store. */
+	if (facts->number <= keep->last || facts->number > SNAPSHOT_KEEP_NUMBER_MAX)
+		facts->number = keep->last + 1;
+	path_of(file, facts->number);
+	while (facts->number < SNAPSHOT_KEEP_NUMBER_MAX && !rawsys(SYS_access, file->path, 0)) {
+		snapshot_keep_add(keep, place, facts->number);
+		path_of(file, ++facts->number);
+	}
+	facts->n_pruned = keep->n_pruned;
+}
+
+long snapshot_file_write(struct snapshot_file *file, struct snapshot_keep *keep,
+	const struct state_header *state, struct snapshot_facts *facts)
+{
+	struct snapshot_keep_place place = { file->dir, state->start_id, state->keep_bytes,
+		file->buffer };
 	unsigned tries;
 	long ret;
 
 	ret = snapshot_dir_prepare(state, file->dir);
 	if (ret < 0)
 		return ret;
+	snapshot_keep_begin(keep, &place);
 	/* Several may write at once: the process, and others outside. */
 	log_format(file->temporary, sizeof(file->temporary), "%s/.%u.tmp", file->dir,
 		(uint32_t)rawsys(SYS_getpid, 0));
 	facts->number = state->next_number;
 	for (tries = 0; tries < TRIES; tries++) {
-		path_of(file, facts->number);
-		while (facts->number < NUMBER_MAX && !rawsys(SYS_access, file->path, 0))
-			path_of(file, ++facts->number);
+		find_number(file, keep, &place, facts);
+		if (facts->number > SNAPSHOT_KEEP_NUMBER_MAX)
+			return -EOVERFLOW;
 		ret = write_temporary(file, state, facts);
 		if (ret)
 			break;
+		snapshot_keep_make_room(keep, &place, file->bytes);
 		ret = publish(file->temporary, file->path);
-		if (!ret)
+		if (!ret) {
+			snapshot_keep_add(keep, &place, facts->number);
 			return (long)facts->number;
+		}
 		rawsys(SYS_unlink, file->temporary);
-		if (ret != -EEXIST || facts->number == NUMBER_MAX)
+		if (ret != -EEXIST)
 			break;
 	}
 	return ret;

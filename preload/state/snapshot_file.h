@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 #include "preload/state/snapshot_dir.h"
+#include "preload/state/snapshot_keep.h"
 #include "preload/state/snapshot_writer.h"
 #include "state.h"
 
@@ -23,13 +24,15 @@ struct snapshot_file {
 };
 
 /*
- * Writes a snapshot under the next free number of the directory that state
- * names, from state->next_number on; facts->number is set to it. The file has a
- * temporary name until it is whole, and replaces no other. No fsync.
+ * Writes a snapshot into the directory that state names, under a number above all
+ * that are there and not below state->next_number; facts->number is set to it. The file has a
+ * temporary name until it is whole, and replaces no other. No fsync. Before it is
+ * in its place others go if together they were more than state->keep_bytes; keep is what the caller
+ * knows of them, and only one call at a time may have it.
  * Returns the number, or why not as -errno. Raw system calls; no allocation.
  */
-long snapshot_file_write(
-	struct snapshot_file *file, const struct state_header *state, struct snapshot_facts *facts);
+long snapshot_file_write(struct snapshot_file *file, struct snapshot_keep *keep,
+	const struct state_header *state, struct snapshot_facts *facts);
 
 /* The same into a file of the caller's choice, which must not exist. Returns 0 or -errno. */
 int snapshot_file_write_as(struct snapshot_file *file, const struct state_header *state,
@@ -39,17 +42,14 @@ int snapshot_file_write_as(struct snapshot_file *file, const struct state_header
 void snapshot_file_read_memory_use(
 	struct snapshot_file *file, uint32_t pid, struct snapshot_facts *facts);
 
-/* facts->limit of process pid, 0 for the calling one; see memory_limit.h for when not to. */
-void snapshot_file_read_limit(
-	struct snapshot_file *file, uint32_t pid, struct snapshot_facts *facts);
-
 /* For facts->bytes_seen: a state that lies in this process, or is mapped by it. */
 bool snapshot_file_bytes_seen(
 	const struct state_header *state, void *context, uint64_t *bytes_seenp);
 
 /*
  * Whether a process that ends now is worth a last snapshot: not one that was
- * brief and never sampled, unless it must be told that its malloc was not ours.
+ * brief and never sampled, unless it must be told that its malloc was not ours; not one that was
+ * forked and brief, unless it has written a snapshot before.
  */
 bool snapshot_file_is_due_at_exit(const struct state_header *state, uint64_t now_ns);
 

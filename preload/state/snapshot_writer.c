@@ -11,6 +11,7 @@
 #include "preload/atomics.h"
 #include "preload/state/snapshot_writer.h"
 #include "preload/state/state_map.h"
+#include "sample_age.h"
 
 #define FRAMES_MAX       256
 #define EXTRAS_MAX       64
@@ -46,19 +47,23 @@ static bool inside(const struct output *out, uint64_t offset, uint64_t bytes)
 	       bytes <= out->committed - offset && offset % 8 == 0;
 }
 
-/* The next younger chunk of a kind from directory entry *ip on; NULL at the end. */
-static const struct state_chunk *next_chunk(
-	const struct output *out, enum state_chunk_kind kind, uint32_t *ip)
+/* The next younger chunk of a kind from directory entry *ip on; false at the end. */
+static bool next_chunk(const struct output *out, enum state_chunk_kind kind, uint32_t *ip,
+	struct state_chunk *chunk)
 {
 	uint32_t n = state_n_chunks(out->state);
 
 	while (*ip < n) {
 		const struct state_chunk *c = &out->state->chunk[(*ip)++];
 
-		if (hs_load_acquire(&c->kind) == kind && inside(out, c->offset, c->bytes))
-			return c;
+		if (hs_load_acquire(&c->kind) != kind)
+			continue;
+		chunk->offset = hs_load_relaxed(&c->offset);
+		chunk->bytes = hs_load_relaxed(&c->bytes);
+		if (inside(out, chunk->offset, chunk->bytes))
+			return true;
 	}
-	return NULL;
+	return false;
 }
 
 /*
@@ -79,8 +84,10 @@ static bool read_sample(
 	sample->size_thread = hs_load_acquire(&v->size_thread);
 	sample->stack = hs_load_acquire(&v->stack);
 	sample->u = hs_load_acquire(&v->u);
-	return hs_load_acquire(&v->birth_level) == sample->birth_level &&
-	       STATE_KEY_ADDRESS(hs_load_acquire(&bucket->key[i])) == sample->address;
+	/* Another sample's word, if one was read, came after its key was reserved. */
+	key = hs_load_acquire(&bucket->key[i]);
+	return STATE_KEY_ADDRESS(key) == sample->address && !(key & STATE_KEY_RESERVED) &&
+	       hs_load_relaxed(&v->birth_level) == sample->birth_level;
 }
 
 static const struct state_stack *stack_at(const struct output *out, uint32_t id)
@@ -97,28 +104,28 @@ static const struct state_stack *stack_at(const struct output *out, uint32_t id)
 static void write_live(struct output *out)
 {
 	uint64_t cut = out->info.cut_ns;
-	const struct state_chunk *c;
+	struct state_chunk c;
 	uint32_t at = 0;
 
 	snapshot_output_begin(&out->file, HEAPSPY_SECTION_LIVE);
-	while ((c = next_chunk(out, STATE_CHUNK_LIVE, &at))) {
-		const struct state_live_segment *s = state_at(out->state, c->offset);
+	while (next_chunk(out, STATE_CHUNK_LIVE, &at, &c)) {
+		const struct state_live_segment *s = state_at(out->state, c.offset);
 		uint64_t n = s->n_buckets, b, buckets = s->buckets;
 		unsigned i;
 
-		if (n > LIVE_BUCKETS_MAX || buckets > c->bytes || buckets % 8 ||
-			n * sizeof(struct state_live_bucket) > c->bytes - buckets)
+		if (n > LIVE_BUCKETS_MAX || buckets > c.bytes || buckets % 8 ||
+			n * sizeof(struct state_live_bucket) > c.bytes - buckets)
 			continue;
 		for (b = 0; b < n && out->file.ok; b++) {
 			const struct state_live_bucket *bucket = state_at(out->state,
-				c->offset + buckets + b * sizeof(struct state_live_bucket));
+				c.offset + buckets + b * sizeof(struct state_live_bucket));
 
 			for (i = 0; i < STATE_BUCKET_SLOTS; i++) {
 				struct heapspy_sample sample;
 
 				if ((read_sample(bucket, i, &sample) ||
 					    read_sample(bucket, i, &sample)) &&
-					HEAPSPY_SAMPLE_BIRTH_NS(&sample) <= cut &&
+					sample_age_ns(sample.birth_level, cut) != UINT64_MAX &&
 					stack_at(out, sample.stack))
 					snapshot_output_put(&out->file, &sample, sizeof(sample));
 			}
@@ -154,17 +161,19 @@ static void read_extras(
 
 	for (steps = 0; id && steps < EXTRAS_MAX; steps++) {
 		const struct state_extra *e = state_at(out->state, (uint64_t)id * STATE_ALIGN);
+		uint32_t group;
 
 		if (!inside(out, (uint64_t)id * STATE_ALIGN, sizeof(*e)))
 			return;
-		for (i = 0; e->group < STATE_EXTRA_THINNED && i < STATE_EXTRA_BUCKETS; i++) {
-			uint32_t bucket = e->group * STATE_EXTRA_BUCKETS + i;
+		group = hs_load_relaxed(&e->group);
+		for (i = 0; group < STATE_EXTRA_THINNED && i < STATE_EXTRA_BUCKETS; i++) {
+			uint32_t bucket = group * STATE_EXTRA_BUCKETS + i;
 
 			sums->died[bucket].n += hs_load_relaxed(&e->died[i].n);
 			sums->died[bucket].B += hs_load_relaxed(&e->died[i].B);
 			sums->died[bucket].C += hs_load_relaxed(&e->died[i].C);
 		}
-		if (e->group == STATE_EXTRA_THINNED) {
+		if (group == STATE_EXTRA_THINNED) {
 			sums->n += hs_load_relaxed(&e->thinned.n);
 			sums->S += hs_load_relaxed(&e->thinned.S);
 			sums->B += hs_load_relaxed(&e->thinned.B);
@@ -212,13 +221,13 @@ static void write_counters(struct output *out, const struct state_stack *s)
 
 static void write_stacks(struct output *out)
 {
-	const struct state_chunk *c;
+	struct state_chunk c;
 	uint32_t at = 0;
 
 	snapshot_output_begin(&out->file, HEAPSPY_SECTION_STACKS);
-	while ((c = next_chunk(out, STATE_CHUNK_INDEX, &at))) {
-		const uint64_t *slots = state_at(out->state, c->offset);
-		uint64_t n = c->bytes / sizeof(*slots), i;
+	while (next_chunk(out, STATE_CHUNK_INDEX, &at, &c)) {
+		const uint64_t *slots = state_at(out->state, c.offset);
+		uint64_t n = c.bytes / sizeof(*slots), i;
 
 		for (i = 0; i < n && out->file.ok; i++) {
 			uint32_t id = (uint32_t)hs_load_acquire(&slots[i]); /* put_in() */
@@ -349,23 +358,32 @@ static void write_threads(struct output *out, uint32_t n)
 	snapshot_output_end(&out->file);
 }
 
+/* False: it is being written. */
+static bool read_tick(const struct heapspy_tick *from, struct heapspy_tick *tick)
+{
+	tick->time_ns = hs_load_acquire(&from->time_ns);
+	tick->bytes_seen = hs_load_acquire(&from->bytes_seen);
+	tick->live_samples = hs_load_acquire(&from->live_samples);
+	return hs_load_relaxed(&from->time_ns) == tick->time_ns;
+}
+
 static void write_ticks(struct output *out)
 {
-	const struct state_chunk *c;
+	struct state_chunk c;
 	uint32_t at = 0;
 
 	snapshot_output_begin(&out->file, HEAPSPY_SECTION_TICKS);
-	c = next_chunk(out, STATE_CHUNK_TICKS, &at);
-	if (c && c->bytes >= sizeof(struct heapspy_tick)) {
-		const struct heapspy_tick *ring = state_at(out->state, c->offset);
-		uint64_t n = c->bytes / sizeof(*ring), i, last_ns = 0;
+	if (next_chunk(out, STATE_CHUNK_TICKS, &at, &c) && c.bytes >= sizeof(struct heapspy_tick)) {
+		const struct heapspy_tick *ring = state_at(out->state, c.offset);
+		uint64_t n = c.bytes / sizeof(*ring), i, last_ns = 0;
 		uint64_t first = hs_load_relaxed(&out->state->tick_second) + 1;
 
 		for (i = 0; i < n; i++) {
-			struct heapspy_tick tick = ring[(first + i) % n];
+			struct heapspy_tick tick;
 
 			/* Only what goes forward: the ring may be turning under us. */
-			if (tick.time_ns <= last_ns || tick.time_ns > out->info.cut_ns)
+			if (!read_tick(&ring[(first + i) % n], &tick) || tick.time_ns <= last_ns ||
+				tick.time_ns > out->info.cut_ns)
 				continue;
 			last_ns = tick.time_ns;
 			snapshot_output_put(&out->file, &tick, sizeof(tick));
@@ -454,6 +472,8 @@ static void begin_info(struct output *out)
 	info->near_limit_ppm = s->near_limit_ppm;
 	info->keep_bytes = s->keep_bytes;
 	info->n_pruned = hs_load_relaxed(&s->n_pruned);
+	if (info->n_pruned < out->facts->n_pruned)
+		info->n_pruned = out->facts->n_pruned;
 	info->own_bytes = hs_load_relaxed(&s->committed_bytes) + hs_load_relaxed(&s->work_bytes);
 	info->variance_unit_log2 = s->variance_unit_log2;
 	info->state_max_bytes = s->max_bytes;
@@ -552,13 +572,13 @@ bool snapshot_write(const struct state_header *state, const struct snapshot_fact
 	out->sink.buffer += sizeof(*out);
 	out->sink.buffer_bytes -= sizeof(*out);
 	snapshot_output_init(&out->file, &out->sink);
-	out->committed = hs_load_acquire(&state->committed_bytes);
+	out->committed = state_backed_bytes(state);
 	if (out->committed > state->max_bytes)
 		return false;
 	begin_info(out);
 	write_live(out);
 	/* The state may have grown since: what LIVE names must be found in it. */
-	out->committed = hs_load_acquire(&state->committed_bytes);
+	out->committed = state_backed_bytes(state);
 	if (out->committed > state->max_bytes)
 		return false;
 	write_stacks(out);

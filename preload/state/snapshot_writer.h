@@ -23,7 +23,10 @@ struct snapshot_facts {
 	uint64_t now_ns; /* CLOCK_MONOTONIC: the cut */
 	uint64_t wall_ns;
 	uint64_t rss_bytes, rss_peak_bytes;
+	uint32_t n_pruned; /* where the writer knows of more than the state */
 	struct memory_limit limit;
+	/* What the memory group of whoever writes can spare for the file; 0: any. */
+	uint64_t spare_bytes;
 	const char *label; /* or NULL */
 	/* Exact bytes allocated so far, or at least so many (false); called before and after the
 	 * rest. */

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "preload/atomics.h"
+#include "preload/compiler.h"
 #include "state.h"
 
 /*
@@ -16,7 +17,7 @@
  *
  * path: of the file to create (O_EXCL, 0600), which must lie on tmpfs; NULL for
  *       private memory. max_bytes: cap; lowered to RLIMIT_FSIZE where needed.
- * errorp: why not, as -errno.
+ * errorp: why not, as -errno; -EMEDIUMTYPE: path is not on tmpfs, -ENOSPC: that is full.
  * Returns the state with magic still 0, header and first step committed, or
  * NULL. Keeps no descriptor. Raw system calls only.
  */
@@ -25,9 +26,16 @@ struct state_header *state_map_create(const char *path, uint64_t max_bytes, int 
 /*
  * Memory for a record: zeroed, aligned to STATE_ALIGN. Returns its offset, 0
  * when the state is full. keep_bytes of the cap are left untouched, for more
- * needy callers. Lock-free; a growth step costs two system calls.
+ * needy callers. Lock-free; a growth step costs two system calls. One that fails leaves its reason
+ * in grow_errno.
  */
 uint64_t state_map_alloc(struct state_header *state, uint64_t bytes, uint64_t keep_bytes);
+
+/*
+ * Lowers the cap to max_bytes, or to what there is already, and gives the address space behind it
+ * back. False: it was no higher, or a thread was growing the state. Not for a hook of malloc.
+ */
+bool state_map_lower_cap(struct state_header *state, uint64_t max_bytes);
 
 /* No growth while frozen: system calls may be fatal (seccomp). */
 void state_map_freeze(bool is_frozen);
@@ -37,6 +45,12 @@ void state_map_freeze(bool is_frozen);
  * accessible of its parent's state, the parent cannot reach. Inherited by forks.
  */
 void state_map_set_owner(bool (*is_ours)(const struct state_header *state));
+
+/*
+ * From now on look() is called before a state grows that nobody has looked at its memory group for
+ * (room.ns is 0); it may set room, or find that it is no moment to look.
+ */
+void state_map_set_first_look(void (*look)(struct state_header *state));
 
 /*
  * Appends a table of bytes (zeroed) to the directory. Returns its offset, 0 when
@@ -56,6 +70,58 @@ uint64_t state_map_add_chunk(struct state_header *state, enum state_chunk_kind k
 bool state_map_grow(struct state_header *state, enum state_chunk_kind kind, uint64_t bytes,
 	uint64_t keep_bytes, void (*init)(void *table, uint64_t bytes));
 
+/*
+ * What a process knows of its own state without asking it. Whoever may write to the file, and every
+ * wild store of the program, can change what a state says of itself; so the process looks here for
+ * where its memory ends. Of other states (copies, at the desk) the header is all there is, and has
+ * been checked.
+ */
+struct state_table {
+	uint32_t kind;       /* 0 until the rest is right */
+	uint32_t bytes_log2; /* rounded down */
+	void *at;
+	uint64_t bytes;
+	uint64_t reserved; /* a table is found by a shift */
+};
+
+struct state_map_own {
+	const struct state_header *state;
+	uint64_t backed_bytes; /* there is memory behind so much of it */
+	uint64_t mapped_bytes;
+	uint32_t n_tables;
+	struct state_table table[STATE_CHUNKS_MAX]; /* each lies in the state */
+};
+
+extern struct state_map_own state_map_own __attribute__((visibility("hidden")));
+
+/* There is memory behind at least so many bytes of the state. */
+static inline uint64_t state_backed_bytes(const struct state_header *state)
+{
+	return hs_load_acquire(state == state_map_own.state ? &state_map_own.backed_bytes
+							    : &state->committed_bytes);
+}
+
+/* Whether a record lies in the memory of the state, behind its header. */
+static inline bool state_holds(const struct state_header *state, uint64_t offset, uint64_t bytes)
+{
+	uint64_t backed_bytes = state_backed_bytes(state);
+
+	return offset >= sizeof(*state) && offset <= backed_bytes && bytes <= backed_bytes - offset;
+}
+
+/*
+ * The same for the process's own state, cheaper; any other has none. bytes: some kilobytes at most,
+ * which with the header are less than a state begins with.
+ */
+static inline bool state_has_record(
+	const struct state_header *state, uint64_t offset, uint64_t bytes)
+{
+	/* An offset within the header wraps. */
+	return HS_LIKELY(state == state_map_own.state &&
+			 offset - sizeof(*state) <= hs_load_acquire(&state_map_own.backed_bytes) -
+							    sizeof(*state) - bytes);
+}
+
 static inline void *state_at(const struct state_header *state, uint64_t offset)
 {
 	return (char *)state + offset;
@@ -68,17 +134,35 @@ static inline uint32_t state_n_chunks(const struct state_header *state)
 	return n < STATE_CHUNKS_MAX ? n : STATE_CHUNKS_MAX;
 }
 
-/* The youngest table of a kind with directory index below *ip; sets *ip to its index. */
+/* Where a walk over the tables of the process's own state begins; any other has none. */
+static inline uint32_t state_tables_end(const struct state_header *state)
+{
+	return HS_LIKELY(state == state_map_own.state) ? hs_load_acquire(&state_map_own.n_tables)
+						       : 0;
+}
+
+/*
+ * The youngest table of a kind in the process's own state with an index below *ip, which becomes
+ * its index; NULL: there is none. state_tables_end() is where to begin.
+ */
+static inline const struct state_table *state_table_before(enum state_chunk_kind kind, uint32_t *ip)
+{
+	while (*ip) {
+		const struct state_table *t = &state_map_own.table[--*ip];
+
+		if (hs_load_acquire(&t->kind) == kind) /* state_map_add_chunk() */
+			return t;
+	}
+	return NULL;
+}
+
 static inline void *state_chunk_before(
 	const struct state_header *state, enum state_chunk_kind kind, uint32_t *ip)
 {
-	while (*ip) {
-		const struct state_chunk *c = &state->chunk[--*ip];
+	const struct state_table *t =
+		state == state_map_own.state ? state_table_before(kind, ip) : NULL;
 
-		if (hs_load_acquire(&c->kind) == kind) /* state_map_add_chunk() */
-			return state_at(state, c->offset);
-	}
-	return NULL;
+	return t ? t->at : NULL;
 }
 
 /*

@@ -24,7 +24,8 @@ TOPICS = words_of_overview(r"explains: (.*)\.$")[0].split(", ")
 ARGUMENTS = {"run": (["/nothing"], 127), "diff": (["/nothing", "/nothing"], 3), "top": (["/nothing"], 3),
              "churn": (["/nothing", "/nothing"], 3), "trend": (["/nothing"], 3),
              "check": (["--baseline", "/nothing", "--candidate", "/nothing/else"], 3),
-             "dump": (["/nothing"], 3), "snapshot": (["2147483647"], 3), "live": (["2147483647"], 3),
+             "dump": (["/nothing"], 3), "recover": (["/nothing"], 3), "snapshot": (["2147483647"], 3),
+             "live": (["2147483647"], 3),
              "doctor": (["2147483647"], 3), "completion": (["fish"], 0)}
 
 
@@ -161,7 +162,8 @@ def test_random_lines(heapspy, tmp_path, command):
         words = random_words(rng, command, options)
         done = subprocess.run([str(HEAPSPY), command, *map(os.fsencode, words)], cwd=tmp_path,
                               stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False,
-                              env={"PATH": NOWHERE, "LC_ALL": "C.UTF-8", "HOME": str(tmp_path)})
+                              env={"PATH": NOWHERE, "LC_ALL": "C.UTF-8", "HOME": str(tmp_path),
+                                   "HEAPSPY_STATE": str(tmp_path)})
         usage = 125 if command == "run" else 2
         codes.add(done.returncode)
         assert done.returncode in (0, 1, 2, 3, 4, 125, 126, 127), (words, done)

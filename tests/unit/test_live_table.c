@@ -57,6 +57,39 @@ static void test_what_goes_in_comes_out_once(void)
 	CHECK(count_of(state) == 0);
 }
 
+/* A wild store of the program, or another process of its user. */
+static void test_damage_to_what_describes_the_tables_is_not_followed(void)
+{
+	static const uint8_t patterns[] = { 0x00, 0x01, 0x41, 0xff };
+	struct state_header *state = state_fixture(32 << 20, 4096);
+	struct state_live_value value, out;
+	uint64_t i, n = 4000, missing = 0;
+	unsigned p;
+
+	for (p = 0; p < sizeof(patterns); p++) {
+		uint32_t at = state_tables_end(state);
+		struct state_live_segment *s;
+
+		while ((s = state_chunk_before(state, STATE_CHUNK_LIVE, &at))) {
+			memset(&s->n_buckets, patterns[p], sizeof(s->n_buckets));
+			memset(&s->buckets, patterns[p], sizeof(s->buckets));
+		}
+		memset(state->chunk, patterns[p], sizeof(state->chunk));
+		memset(&state->n_chunks, patterns[p], sizeof(state->n_chunks));
+		/* Grows, too. */
+		for (i = 1; i <= n; i++) {
+			value = value_of(i * 48);
+			CHECK(live_table_insert(state, i * 48, &value) == LIVE_INSERTED);
+		}
+		for (i = 1; i <= n; i++) {
+			value = value_of(i * 48);
+			missing += !live_table_remove(state, i * 48, &out) || !same(&value, &out);
+		}
+		CHECK(missing == 0);
+		n *= 2;
+	}
+}
+
 static void test_addresses_of_one_filter_bit_find_each_other(void)
 {
 	struct state_header *state = state_fixture(32 << 20, 4096);
@@ -243,6 +276,7 @@ static void test_threads_and_a_walker(void)
 int main(void)
 {
 	TAP_RUN(test_what_goes_in_comes_out_once);
+	TAP_RUN(test_damage_to_what_describes_the_tables_is_not_followed);
 	TAP_RUN(test_addresses_of_one_filter_bit_find_each_other);
 	TAP_RUN(test_bits_left_behind_go_when_asked_for);
 	TAP_RUN(test_full_is_said);

@@ -65,12 +65,22 @@ static void begin_tree(void)
 	put("proc/7/cgroup", "0::/a/b\n");
 }
 
+static struct memory_limit_look look_at_7(bool is_exact)
+{
+	struct memory_limit_groups groups;
+	struct memory_limit_look look;
+
+	memset(&groups, 0x5a, sizeof(groups));
+	memset(&look, 0x5a, sizeof(look));
+	memory_limit_find(&work, root, 7, &groups);
+	memset(&work, 0x5a, sizeof(work));
+	memory_limit_look(&work, &groups, root, 7, is_exact, &look);
+	return look;
+}
+
 static struct memory_limit limit_of_7(void)
 {
-	struct memory_limit limit = { 99, 99, 99 };
-
-	memory_limit_read(&work, root, 7, &limit);
-	return limit;
+	return look_at_7(true).least;
 }
 
 static bool is(struct memory_limit limit, uint32_t kind, uint64_t limit_bytes, uint64_t used_bytes)
@@ -169,6 +179,67 @@ static void test_address_space(void)
 	CHECK(is(limit_of_7(), HEAPSPY_LIMIT_AS, GIB, 800000ull << 10));
 }
 
+/* Pages of files are taken back before anybody is killed; those of tmpfs are not. */
+static void test_page_cache(void)
+{
+	static const char stat_2[] = "anon 400000000\nfile 500000000\nshmem 100000000\n"
+				     "inactive_anon 7\nactive_anon 7\ninactive_file 300000000\n"
+				     "active_file 100000000\nunevictable 0\n"
+				     "file_mapped 5\nfile_dirty 7000000\nfile_writeback 3000000\n"
+				     "slab_reclaimable 50000000\nslab_unreclaimable 70000000\n";
+	static const char stat_1[] = "cache 1\ninactive_file 1\nactive_file 1\n"
+				     "hierarchical_memory_limit 1000000000\ntotal_shmem 9\n"
+				     "total_dirty 7000000\ntotal_writeback 3000000\n"
+				     "total_inactive_file 300000000\ntotal_active_file 100000000\n";
+	struct memory_limit_look look;
+
+	begin_tree();
+	put("sys/fs/cgroup/a/b/memory.max", "1000000000\n");
+	put("sys/fs/cgroup/a/b/memory.current", "990000000\n");
+	put("sys/fs/cgroup/a/b/memory.stat", stat_2);
+	CHECK(is(limit_of_7(), HEAPSPY_LIMIT_CGROUP_V2, 1000000000, 550000000));
+	look = look_at_7(false);
+	CHECK(is(look.group, HEAPSPY_LIMIT_CGROUP_V2, 1000000000, 550000000));
+	/* What is cheap to know is enough where it is little. */
+	put("sys/fs/cgroup/a/b/memory.current", "480000000\n");
+	CHECK(is(look_at_7(false).group, HEAPSPY_LIMIT_CGROUP_V2, 1000000000, 480000000));
+	CHECK(is(limit_of_7(), HEAPSPY_LIMIT_CGROUP_V2, 1000000000, 40000000));
+	/* Read at two moments: more is cache than there is of everything. */
+	put("sys/fs/cgroup/a/b/memory.current", "440000000\n");
+	CHECK(is(limit_of_7(), HEAPSPY_LIMIT_CGROUP_V2, 1000000000, 0));
+	put("proc/self/mountinfo", V1_MOUNT);
+	put("proc/7/cgroup", "4:memory:/y\n");
+	put("sys/fs/cgroup/memory/y/memory.limit_in_bytes", "1000000000\n");
+	put("sys/fs/cgroup/memory/y/memory.usage_in_bytes", "990000000\n");
+	put("sys/fs/cgroup/memory/y/memory.stat", stat_1);
+	CHECK(is(limit_of_7(), HEAPSPY_LIMIT_CGROUP_V1, 1000000000, 600000000));
+}
+
+/* The one that leaves least, the one that is fullest, and the group need not be the same. */
+static void test_three_answers(void)
+{
+	struct memory_limit_look look;
+	char text[1024];
+
+	begin_tree();
+	put("sys/fs/cgroup/a/b/memory.max", "1000000000\n");
+	put("sys/fs/cgroup/a/b/memory.current", "500000000\n");
+	put("sys/fs/cgroup/a/memory.max", "10000000000\n");
+	put("sys/fs/cgroup/a/memory.current", "9100000000\n");
+	snprintf(text, sizeof(text), LIMITS, "400000000");
+	put("proc/7/limits", text);
+	put("proc/7/status", "VmSize:\t  250000 kB\n");
+	look = look_at_7(false);
+	CHECK(is(look.least, HEAPSPY_LIMIT_AS, 400000000, 250000 << 10));
+	CHECK(is(look.fullest, HEAPSPY_LIMIT_CGROUP_V2, 10000000000, 9100000000));
+	CHECK(is(look.group, HEAPSPY_LIMIT_CGROUP_V2, 1000000000, 500000000));
+	CHECK(memory_limit_used_ppm(&look.fullest) == 910000);
+	CHECK(memory_limit_left_bytes(&look.group) == 500000000);
+	/* They change while the groups stay. */
+	put("sys/fs/cgroup/a/memory.max", "max\n");
+	CHECK(is(look_at_7(false).fullest, HEAPSPY_LIMIT_AS, 400000000, 250000 << 10));
+}
+
 static void test_odd_files(void)
 {
 	static char text[300000];
@@ -214,11 +285,13 @@ static bool in_child(void (*prepare)(const char *), const char *argument,
 	fflush(stdout);
 	pid = fork();
 	if (pid == 0) {
-		struct memory_limit limit;
+		struct memory_limit_groups groups;
+		struct memory_limit_look look;
 
 		prepare(argument);
-		memory_limit_read(&work, "", 0, &limit);
-		_exit(!found(&limit));
+		memory_limit_find(&work, "", 0, &groups);
+		memory_limit_look(&work, &groups, "", 0, true, &look);
+		_exit(!found(&look.least));
 	}
 	waitpid(pid, &status, 0);
 	return status == 0;
@@ -315,6 +388,8 @@ int main(void)
 	TAP_RUN(test_version_1_beside_2);
 	TAP_RUN(test_parts_of_a_hierarchy);
 	TAP_RUN(test_address_space);
+	TAP_RUN(test_page_cache);
+	TAP_RUN(test_three_answers);
 	TAP_RUN(test_odd_files);
 	TAP_RUN(test_own_address_space);
 	TAP_RUN(test_own_group);

@@ -78,6 +78,35 @@ static void test_wall_clock(void)
 	CHECK(chosen("12:60", "no moment") == -1);
 }
 
+/* A time of day comes once a day, and twice where the clock is set back. */
+static void test_wall_clock_of_days_and_jumps(void)
+{
+	struct heapspy_info before[sizeof(entries) / sizeof(entries[0])];
+	size_t i;
+
+	for (i = 0; i < run.n_entries; i++) {
+		before[i] = entries[i].info;
+		entries[i].info.cut_wall_ns = (1700006400ull + 86400 * i + i) * S;
+	}
+	CHECK(chosen("00:00", NULL) == 6);
+	CHECK(!strcmp(note, "of several days the last, 2023-11-19"));
+	/* Half a day from all of them: the nearest is told. */
+	CHECK(chosen("11:00", NULL) == 6);
+	CHECK(strstr(note, ", at 2023-11-19"));
+	/* 00:00, 00:10, 00:20, and again from 00:05 on. */
+	for (i = 0; i < run.n_entries; i++)
+		entries[i].info.cut_wall_ns =
+			(1700006400ull + (i < 3 ? 600 * i : 300 + 600 * (i - 3))) * S;
+	CHECK(chosen("00:10", NULL) == 2 && !note[0]);
+	CHECK(chosen("00:15", NULL) == 6 && !note[0]);
+	CHECK(chosen("00:05", NULL) == 5 && !note[0]);
+	/* A clock that begins in 1970 and is set later. */
+	entries[0].info.cut_wall_ns = 30 * S;
+	CHECK(chosen("00:00", NULL) == 1);
+	for (i = 0; i < run.n_entries; i++)
+		entries[i].info = before[i];
+}
+
 static void test_peak(void)
 {
 	CHECK(chosen("peak", NULL) == 2 && strstr(note, "largest RSS"));
@@ -125,6 +154,7 @@ int main(void)
 	TAP_RUN(test_first_last_number);
 	TAP_RUN(test_times_take_the_nearest);
 	TAP_RUN(test_wall_clock);
+	TAP_RUN(test_wall_clock_of_days_and_jumps);
 	TAP_RUN(test_peak);
 	TAP_RUN(test_marks);
 	TAP_RUN(test_words_that_are_no_moment);

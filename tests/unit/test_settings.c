@@ -23,6 +23,7 @@ static void test_defaults(void)
 	CHECK(o.state_max_bytes == 32 << 20);
 	CHECK(o.depth == 128);
 	CHECK(o.cpu_max_ppm == 10000);
+	CHECK(o.keep_bytes == 256 << 20);
 	CHECK(o.writer == WRITER_AUTO && o.children == CHILDREN_ALL);
 	CHECK(o.unwind == SETTINGS_CFI && !o.start_off && !o.state_anon && !o.verbose);
 	CHECK(!strcmp(o.state_dir, "/dev/shm") && !o.dir[0]);
@@ -45,6 +46,10 @@ static void test_values(void)
 	CHECK(read_one("HEAPSPY_STATE=anon").state_anon);
 	CHECK(!strcmp(read_one("HEAPSPY_STATE=/run/x").state_dir, "/run/x"));
 	CHECK(read_one("HEAPSPY_STATE_MAX=1MiB").state_max_bytes == 1 << 20);
+	CHECK(read_one("HEAPSPY_KEEP=64KiB").keep_bytes == 64 << 10);
+	CHECK(read_one("HEAPSPY_KEEP=2GiB").keep_bytes == 2ull << 30);
+	CHECK(read_one("HEAPSPY_KEEP=0").keep_bytes == 0);
+	CHECK(read_one("HEAPSPY_KEEP=off").keep_bytes == 0);
 }
 
 static void test_a_budget_is_a_share_of_a_core(void)
@@ -58,6 +63,11 @@ static void test_a_budget_is_a_share_of_a_core(void)
 	CHECK(read_one("HEAPSPY_CPU_MAX=0").cpu_max_ppm == 0);
 	CHECK(read_one("HEAPSPY_CPU_MAX=0%").cpu_max_ppm == 0);
 	CHECK(read_one("HEAPSPY_CPU_MAX=off").cpu_max_ppm == 0);
+	CHECK(read_one(NULL).near_limit_ppm == 900000);
+	CHECK(read_one("HEAPSPY_NEAR_LIMIT=0.5%").near_limit_ppm == 5000);
+	CHECK(read_one("HEAPSPY_NEAR_LIMIT=99.9999%").near_limit_ppm == 999999);
+	CHECK(read_one("HEAPSPY_NEAR_LIMIT=off").near_limit_ppm == 0);
+	CHECK(read_one("HEAPSPY_NEAR_LIMIT=0").near_limit_ppm == 0);
 }
 
 static void test_every_block_means_no_budget_unless_one_is_set(void)
@@ -96,7 +106,9 @@ static void test_nonsense_leaves_the_default(void)
 		"HEAPSPY_CPU_MAX=", "HEAPSPY_CPU_MAX=-1%", "HEAPSPY_CPU_MAX=.5%",
 		"HEAPSPY_CPU_MAX=1.%", "HEAPSPY_CPU_MAX=1,5%", "HEAPSPY_CPU_MAX=1.23456%",
 		"HEAPSPY_CPU_MAX=10001%", "HEAPSPY_CPU_MAX=1% ", "HEAPSPY_CPU_MAX=none",
-		"HEAPSPY_CPU_MAX=99999999999999999999%" };
+		"HEAPSPY_CPU_MAX=99999999999999999999%", "HEAPSPY_KEEP=1KiB", "HEAPSPY_KEEP=on",
+		"HEAPSPY_KEEP=", "HEAPSPY_NEAR_LIMIT=90", "HEAPSPY_NEAR_LIMIT=100%",
+		"HEAPSPY_NEAR_LIMIT=%", "HEAPSPY_NEAR_LIMIT=" };
 	struct settings standard = read_one(NULL);
 	unsigned i;
 
@@ -107,6 +119,8 @@ static void test_nonsense_leaves_the_default(void)
 		CHECK(o.interval_ns == standard.interval_ns);
 		CHECK(o.writer == standard.writer && o.children == standard.children);
 		CHECK(o.cpu_max_ppm == standard.cpu_max_ppm);
+		CHECK(o.near_limit_ppm == standard.near_limit_ppm);
+		CHECK(o.keep_bytes == standard.keep_bytes);
 		CHECK(o.depth == standard.depth && o.state_max_bytes == standard.state_max_bytes);
 		CHECK(o.unwind == SETTINGS_CFI && !o.start_off && !o.verbose && !o.state_anon);
 		CHECK(!strcmp(o.state_dir, standard.state_dir));

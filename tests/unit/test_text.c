@@ -50,7 +50,9 @@ static void test_words_of_a_shell(void)
 		const char *text, *word;
 	} cases[] = { { "run@10m", "run@10m" }, { "a/b.c_D-9:+,=", "a/b.c_D-9:+,=" }, { "", "''" },
 		{ "my run", "'my run'" }, { "$HOME", "'$HOME'" }, { "it's", "'it'\\''s'" },
-		{ "~", "'~'" } };
+		{ "~", "'~'" }, { "a\033[1mb'7", "$'a\\033[1mb\\0477'" },
+		{ "\xc2\x9b\xff", "$'\\302\\233\\377'" },
+		{ "\xc3\xa9 \xc3\xa9", "'\xc3\xa9 \xc3\xa9'" } };
 	size_t i;
 
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

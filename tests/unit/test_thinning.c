@@ -175,23 +175,24 @@ static void test_sums_reconcile_at_each_level(void)
 static void test_one_walk_over_many_levels_is_the_same(void)
 {
 	uint32_t stack, level;
-	struct state_header *steps = filled(&stack), *jump = filled(&stack);
-	struct sums died, thinned[2];
+	struct state_header *steps = filled(&stack), *jump;
+	struct sums live, died, thinned[2];
 
-	process_page.state = steps;
 	for (level = 1; level <= 6; level++)
 		thinning_raise_by_cpu(steps, level, "test");
-	process_page.state = jump;
+	CHECK(steps->levels_by_cpu == 0x7e);
+	live = live_of(steps, false);
+	thinned[0] = gone_of(steps, stack, &died);
+	jump = filled(&stack); /* from here on the process has only this one */
 	fake_now_ns = jump->start_ns + 3 * SECOND_NS;
 	thinning_raise_by_cpu(jump, 6, "test");
 	CHECK(jump->level == 6 && jump->walked_level == 6);
-	CHECK(are_equal(live_of(steps, false), live_of(jump, false)));
-	thinned[0] = gone_of(steps, stack, &died);
+	CHECK(are_equal(live, live_of(jump, false)));
 	thinned[1] = gone_of(jump, stack, &died);
 	CHECK(are_equal(thinned[0], thinned[1]));
 	for (level = 0; level <= HEAPSPY_LEVEL_MAX; level++)
 		CHECK(jump->level_ns[level] == (level == 6 ? 3 * SECOND_NS : 0));
-	CHECK(jump->levels_by_cpu == 1 << 6 && steps->levels_by_cpu == 0x7e);
+	CHECK(jump->levels_by_cpu == 1 << 6);
 	thinning_raise_by_cpu(jump, 6, "test");
 	thinning_raise_by_cpu(jump, 5, "test");
 	CHECK(jump->level == 6);

@@ -1,5 +1,6 @@
 /* test_units.c - figures as text, and text as figures. */
 #undef NDEBUG
+#include <math.h>
 #include "tests/unit/tap.h"
 
 #include <string.h>
@@ -62,6 +63,14 @@ static void test_counts_and_times(void)
 	units_add_count(&b, 1204);
 	CHECK(reads("1 204"));
 	units_add_count(&b, UINT64_MAX);
+	CHECK(reads("18 446 744 073 709 551 615"));
+	units_add_rounded(&b, 1203.6);
+	CHECK(reads("1 204"));
+	units_add_rounded(&b, -3);
+	CHECK(reads("0"));
+	units_add_rounded(&b, NAN);
+	CHECK(reads("0"));
+	units_add_rounded(&b, 1e30);
 	CHECK(reads("18 446 744 073 709 551 615"));
 	units_add_clock(&b, 4200ull * 1000000000);
 	CHECK(reads("1:10:00"));
