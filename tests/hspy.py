@@ -326,8 +326,11 @@ def small_tmpfs(path, size):
                           stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         pytest.skip(f"cannot mount a small tmpfs here: {done.stderr.strip()}")
-    yield path
-    subprocess.run(["umount", path], check=True)
+    try:
+        yield path
+    finally:
+        # Lazily: what a failed test has left running there keeps it no longer than itself.
+        subprocess.run(["umount", "-l", path], check=True)
 
 
 def fill(directory):

@@ -3,8 +3,8 @@
  *
  *     prog_exit MODE [thread]      with a second thread that allocates until the end
  *
- * MODE: return, exit, _exit, _Exit, quick_exit, pthread_exit, in_handler, in_destructor, abort,
- * SIGTERM, SIGKILL, SIGSEGV. Modes that choose a code end with 42.
+ * MODE: return, exit, _exit, _Exit, quick_exit, pthread_exit, in_thread, in_handler, in_destructor,
+ * abort, SIGTERM, SIGKILL, SIGSEGV. Modes that choose a code end with 42.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -30,6 +30,12 @@ static void *busy(void *unused)
 static void exit_42(int sig)
 {
 	exit(42);
+}
+
+static void *leave(void *unused)
+{
+	exit(42);
+	return unused;
 }
 
 __attribute__((destructor)) static void at_the_end(void)
@@ -58,6 +64,10 @@ int main(int argc, char **argv)
 		quick_exit(42);
 	if (!strcmp(mode, "pthread_exit"))
 		pthread_exit(NULL);
+	if (!strcmp(mode, "in_thread")) {
+		REQUIRE(!pthread_create(&thread, NULL, leave, NULL));
+		pause();
+	}
 	if (!strcmp(mode, "in_handler")) {
 		signal(SIGUSR1, exit_42);
 		raise(SIGUSR1);

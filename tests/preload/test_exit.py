@@ -5,7 +5,7 @@ import subprocess
 import hspy
 import pytest
 
-CHOSEN = ["return", "exit", "_exit", "_Exit", "quick_exit", "in_handler", "in_destructor"]
+CHOSEN = ["return", "exit", "_exit", "_Exit", "quick_exit", "in_thread", "in_handler", "in_destructor"]
 KILLED = ["abort", "SIGTERM", "SIGKILL", "SIGSEGV"]
 
 

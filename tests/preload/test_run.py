@@ -68,7 +68,7 @@ def test_nothing_is_said_at_the_start_and_two_lines_at_the_end(tmp_path):
     assert found, lines[0]
     assert 97 <= float(found[2]) <= float(found[1]) < 120 and int(found[3]) >= 100
     assert found[4].rstrip("/") == directory.name
-    next_command = re.match(r"next: (heapspy .*?)     \(profiler: [\d.]+ \S+ CPU, [\d.]+ KiB, 0 lost\)$", lines[1])
+    next_command = re.match(r"next: (heapspy .*?)     \(profiler: [\d.]+ \S+ CPU, [\d.]+ MiB, 0 lost\)$", lines[1])
     assert next_command, lines[1]
     pasted = shlex.split(next_command[1])
     done = subprocess.run([str(hspy.COMMAND), *pasted[1:]], cwd=tmp_path, text=True, stdout=subprocess.PIPE,
@@ -208,6 +208,8 @@ def test_strace_shows_the_growth_of_the_state_and_no_more(tmp_path):
     more = Counter(ours) - Counter(bare)
     grown = sum("MADV_POPULATE_WRITE" in call for call in calls)
     assert grown and more.pop("madvise") == grown and more.pop("mprotect", 0) <= grown
+    # Whether the program has room left there.
+    assert more.pop("statfs") == grown
     # The name of the thread, once in 256 samples.
     names = sum(call.startswith("prctl(PR_GET_NAME") for call in calls)
     assert more.pop("prctl", 0) == names <= 20000 / 256 + 2
@@ -674,12 +676,16 @@ def small_tmpfs(tmp_path):
         yield path
 
 
-def test_a_full_disk_is_one_line(small_tmpfs, state_dir):
+def test_a_full_disk_is_one_line(small_tmpfs, state_dir, tmp_path):
     hspy.fill(small_tmpfs)
     done = run(hspy.victim("prog_basic"), 1000, 7, 0.3, sample=1, interval="50ms", dir=small_tmpfs / "run")
     assert (done.returncode, done.stdout) == (7, '{"live": 1000000}\n')
     lines = lines_of_heapspy(done.stderr)
     assert len(lines) <= 3 and "could not be written" in lines[-1] and "No space left" in lines[-1], lines
+    # The end is not lost: it can be written when there is space, or somewhere else.
+    hspy.heapspy("recover", "--state", state_dir, "--dir", tmp_path / "elsewhere")
+    (last,) = (tmp_path / "elsewhere").rglob("*.hspy")
+    assert hspy.live_bytes(last, "keep_blocks") == 1000000
     assert os.listdir(state_dir) == []
 
 

@@ -110,6 +110,7 @@ def bye(*_):
 libc = ctypes.CDLL(None)
 libc.on_exit(bye, None)
 kept = [bytearray(10000) for _ in range(300)]
+time.sleep(1.1) # forked ones that end sooner are nobody's business
 libc.exit(0)
 """
 
