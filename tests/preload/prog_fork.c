@@ -4,7 +4,9 @@
  *     prog_fork MODE FD
  *
  * MODE: fork, _Fork, raw, thread_fork, double, daemon, fork_exec, vfork_exec, spawn, chain;
- * vfork_first: fork, where a vfork child is the first to allocate in the child.
+ * vfork_first: fork, where a vfork child is the first to allocate in the child; vfork_thread: the
+ * same, by a second thread; vfork_other: no fork, but a vfork child that is another user and
+ * allocates for a while.
  * Every process keeps 100 blocks of 1000 bytes in keep_here(); the first also 50 in keep_before().
  * The last one outlives the others a little and writes its pid to descriptor FD, which then closes.
  */
@@ -85,7 +87,7 @@ static void thread_fork(void)
 }
 
 /* Not allowed by POSIX, but done. Profiling begins a little later then. */
-static void allocate_in_vfork_child(void)
+static void *allocate_in_vfork_child(void *unused)
 {
 	pid_t pid = vfork();
 	int i;
@@ -97,6 +99,29 @@ static void allocate_in_vfork_child(void)
 	wait_for(pid);
 	for (i = 0; i < 1000; i++)
 		free(keep(malloc(5000)));
+	return NULL;
+}
+
+static void vfork_in_thread(void)
+{
+	pthread_t thread;
+
+	REQUIRE(!pthread_create(&thread, NULL, allocate_in_vfork_child, NULL));
+	pthread_join(thread, NULL);
+}
+
+static void vfork_other(void)
+{
+	double until_s = now_s() + 0.5;
+	pid_t pid = vfork();
+
+	if (pid == 0) {
+		REQUIRE(!syscall(SYS_setresuid, 65534, 65534, 65534));
+		while (now_s() < until_s)
+			free(keep(malloc(5000)));
+		_exit(0);
+	}
+	wait_for(pid);
 }
 
 int main(int argc, char **argv)
@@ -114,6 +139,9 @@ int main(int argc, char **argv)
 	keep_before();
 	if (!strcmp(mode, "thread_fork")) {
 		thread_fork();
+	} else if (!strcmp(mode, "vfork_other")) {
+		vfork_other();
+		live();
 	} else if (!strcmp(mode, "daemon")) {
 		REQUIRE(daemon(1, 0) == 0);
 		live();
@@ -140,7 +168,9 @@ int main(int argc, char **argv)
 		}
 		if (pid == 0) {
 			if (!strcmp(mode, "vfork_first"))
-				allocate_in_vfork_child();
+				allocate_in_vfork_child(NULL);
+			else if (!strcmp(mode, "vfork_thread"))
+				vfork_in_thread();
 			live();
 			exit(0);
 		}
