@@ -4,6 +4,7 @@
  *
  *     jump   the handler jumps out; 200 blocks from the same place, again(), follow
  *     deep   the same; 62000 blocks from further down the stack, deeper(), follow
+ *     freed  as jump, but the first to follow is the free of a block from before
  *     fork   the handler forks, and the child comes back first; it ends when malloc has returned
  *     free   the same, but it is the free of the block that is interrupted
  *
@@ -17,11 +18,13 @@
 #include "victim.h"
 
 #define TRAP_FLAG 0x100
+#define EARLIER   100
 
 static volatile long instructions, interrupt_at;
 static volatile int is_child;
 static int forks, frees;
 static sigjmp_buf before;
+static void *earlier[EARLIER];
 
 static void on_trap(int signal, siginfo_t *info, void *context)
 {
@@ -82,6 +85,9 @@ int main(int argc, char **argv)
 	frees = !strcmp(argv[1], "free");
 	forks = frees || !strcmp(argv[1], "fork");
 	is_deep = !strcmp(argv[1], "deep");
+	if (!strcmp(argv[1], "freed"))
+		for (int i = 0; i < EARLIER; i++)
+			earlier[i] = keep(malloc(100));
 	interrupt_at = atol(argv[2]);
 	for (volatile long round = 0; round < atol(argv[4]); round++) {
 		instructions = 0;
@@ -89,6 +95,8 @@ int main(int argc, char **argv)
 			again(1);
 		if (is_child)
 			_exit(0);
+		free(earlier[round % EARLIER]);
+		earlier[round % EARLIER] = NULL;
 		for (int i = 0; !forks && i < (is_deep ? 62000 : 200); i++) {
 			if (is_deep)
 				deeper();

@@ -197,6 +197,13 @@ def test_sampling_goes_on_after_a_handler_has_jumped_out(way, first, n, least, t
     assert hspy.sites(run.last)["deeper" if way == "deep" else "again"][3] >= least
 
 
+def test_sampling_comes_back_where_a_countdown_was_left_below_zero(tmp_path):
+    """The handler has jumped out of the dozen instructions before the real malloc: a free mends it."""
+    run = hspy.run([hspy.victim("prog_left"), "freed", 1, 1, 40], tmp_path, sample=1, interval=0, cpu_max="off",
+                   preload=[hspy.LIBRARY, hspy.victim("lib_bump.so")])
+    assert hspy.sites(run.last)["again"][3] >= 40 * 200
+
+
 @pytest.mark.parametrize("mode", ["fork", "alias", "resize"])
 def test_blocks_from_before_the_allocator_was_found(mode, tmp_path):
     """No allocator knows them: whoever frees them, and whenever, must not get that far."""
