@@ -1,10 +1,15 @@
 /*
- * prog_errno.c - a call that succeeds must leave errno alone; so must every free.
+ * prog_errno.c - a call that succeeds must leave errno alone; so must every free, and whatever is
+ * done at the end of the program, before its own exit handlers.
  *
- *     prog_errno [ROUNDS]        exit 0, or the first function that changed errno on stderr
+ *     prog_errno [ROUNDS [WORD]]     exit 0, or the first function that changed errno on stderr
+ *                                    a WORD: no file can be opened
  */
 #include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
+#include <sys/resource.h>
+#include "heapspy/heapspy.h"
 #include "victim.h"
 
 #define MARK 123
@@ -15,12 +20,26 @@
 		fail_unless(errno == MARK, "errno changed by " #expression);                       \
 	} while (0)
 
+static void at_exit(void)
+{
+	fail_unless(errno == MARK, "errno changed on the way to the exit handlers");
+}
+
+static void *nothing(void *unused)
+{
+	return NULL;
+}
+
 int main(int argc, char **argv)
 {
 	long rounds = argc > 1 ? atol(argv[1]) : 1000;
 	volatile size_t huge = PTRDIFF_MAX;
+	pthread_t thread;
 	void *p, *q;
 
+	REQUIRE(!atexit(at_exit));
+	if (argc > 2)
+		REQUIRE(!setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 0, 0 }));
 	for (long i = 0; i < rounds; i++) {
 		size_t n = 1 + (size_t)i * 37 % 100000;
 
@@ -51,5 +70,11 @@ int main(int argc, char **argv)
 		errno = 0;
 		REQUIRE(!keep(calloc(huge, 4)) && errno == ENOMEM);
 	}
+	UNCHANGED(heapspy_snapshot("a label"));
+	UNCHANGED(REQUIRE(!pthread_create(&thread, NULL, nothing, NULL)));
+	UNCHANGED(pthread_join(thread, NULL));
+	for (long i = 0; i < rounds; i++)
+		UNCHANGED(free(keep(malloc(1000))));
+	errno = MARK;
 	return 0;
 }
