@@ -3,7 +3,8 @@
 #
 #     tests/run.sh [--slow]      --slow: the long tortures as well
 #
-# Builds: build/ gcc, build-clang/ clang, build-asan/ unit tests under ASan and UBSan.
+# Builds: build/ gcc, build-clang/ clang, build-asan/ unit tests under ASan and UBSan, build-fuzz/
+# the readers of snapshots and states by libFuzzer, a minute each.
 # The exit status is 0 when nothing failed.
 set -u
 
@@ -41,16 +42,44 @@ step() {
 	return 1
 }
 
-# build DIR [OPTION...]: configures, or configures anew, and compiles.
-build() {
+# configure DIR [OPTION...]: for the first time, or anew.
+configure() {
 	local dir=$1
 	shift
 	if [ -f "$dir/build.ninja" ]; then
-		meson configure "$dir" "$@" || return 1
+		meson configure "$dir" "$@"
 	else
-		meson setup "$dir" "$@" || return 1
+		meson setup "$dir" "$@"
 	fi
-	meson compile -C "$dir"
+}
+
+# build DIR [OPTION...]: configures and compiles.
+build() {
+	configure "$@" && meson compile -C "$1"
+}
+
+build_fuzz() {
+	configure build-fuzz -Dwerror=true -Db_sanitize=address,undefined -Db_lundef=false \
+		-Dc_args=-fsanitize=fuzzer-no-link && meson compile -C build-fuzz fuzz_snapshot fuzz_state
+}
+
+# fuzz TARGET BYTES: inputs of up to so many bytes for a minute; prints one that it does not survive.
+fuzz() {
+	local work status input
+	work=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d) || return 1
+	mkdir "$work/found"
+	TMPDIR=$work ASAN_OPTIONS=abort_on_error=0:quarantine_size_mb=16:malloc_context_size=5 \
+		"build-fuzz/tests/fuzz/fuzz_$1" -seed=1 -max_total_time=60 -timeout=60 -max_len="$2" \
+		-print_final_stats=1 -artifact_prefix="$work/input-" "$work/found" "tests/fuzz/corpus/$1"
+	status=$?
+	for input in "$work"/input-*; do
+		[ -f "$input" ] || continue
+		echo "the input that did it: base64 -d <<'END' >input; build-fuzz/tests/fuzz/fuzz_$1 input"
+		base64 "$input"
+		echo END
+	done
+	rm -rf "$work"
+	return "$status"
 }
 
 # unit NAME DIR: the TAP tests of one build; each prints a line, failures print everything.
@@ -87,6 +116,11 @@ fi
 if step 'build with ASan and UBSan' \
 	build build-asan -Dwerror=true -Db_sanitize=address,undefined -Db_lundef=false; then
 	unit 'unit tests, ASan and UBSan' build-asan
+fi
+if CC=clang CXX=clang++ step 'build for libFuzzer' build_fuzz; then
+	step 'fuzzed snapshots' fuzz snapshot 4096 &
+	step 'fuzzed states' fuzz state 512 &
+	wait
 fi
 
 /usr/bin/python3 tests/summary.py "$steps" "${results[@]}"

@@ -2,8 +2,8 @@
  * fuzz_snapshot.c - libFuzzer target for everything that is done with a snapshot.
  *
  * A clang build makes it on demand: ninja tests/fuzz/fuzz_snapshot. Checksums are set
- * right before use, or the fuzzer would never get past them; start it on a folder
- * with some snapshots.
+ * right before use, or the fuzzer would never get past them; mutate_sections.c keeps the
+ * offsets of the sections right, too.
  */
 #include "tests/fuzz/exercise.h"
 #include "tests/unit/snapshot_fixture.h"
@@ -14,6 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
 	static struct fixture_bytes base;
 	uint64_t file_bytes = bytes;
+	enum exercise_result result;
 	uint8_t *sealed;
 
 	if (!base.data) {
@@ -36,7 +37,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 			sizeof(file_bytes));
 		fixture_seal(sealed, bytes);
 	}
-	exercise_snapshot(sealed, bytes, base.data, base.bytes);
+	result = exercise_snapshot(sealed, bytes, base.data, base.bytes);
 	free(sealed);
+	if (result == EXERCISE_WRONG)
+		abort();
 	return 0;
 }

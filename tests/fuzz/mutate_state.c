@@ -12,18 +12,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "analyzer/alloc.h"
 #include "analyzer/target/live_state.h"
-#include "analyzer/target/proc.h"
-#include "preload/live_table.h"
-#include "preload/site_stats.h"
-#include "preload/stack_table.h"
-#include "preload/state/state_map.h"
-#include "preload/thinning.h"
 #include "sample_math.h"
-#include "tests/unit/state_fixture.h"
+#include "tests/fuzz/state_seed.h"
 #include "tests/unit/tap.h"
 
 #define N_MUTANTS 6000
@@ -31,54 +26,9 @@
 static struct sample_rng rng;
 static char path[] = "/dev/shm/heapspy-mutate.XXXXXX";
 static int fd;
-static struct state_countdown countdown = { 10, 1000, 3, 0 };
-
 static uint64_t below(uint64_t n)
 {
 	return n ? sample_rng_next(&rng) % n : 0;
-}
-
-/* A record of each kind, as in a process that has run for a while. */
-static struct state_header *make_state(void)
-{
-	struct state_header *state = state_fixture(1 << 20, 4096);
-	struct state_thread *thread;
-	struct state_module *module;
-	struct proc_stat self;
-	uint64_t i, module_path;
-
-	strcpy(state->comm, "victim");
-	assert(proc_read_stat((uint32_t)getpid(), &self));
-	state->pid = (uint32_t)getpid();
-	state->start_ticks = self.start_ticks;
-	state->bytes_seen = 1000000;
-	for (i = 0; i < 900; i++) {
-		uint64_t frames[] = { HEAPSPY_FRAME_MAKE(0x1000 + i % 30, 1, 1), 0x2000, 0x3000 };
-		struct state_live_value value = { .size_thread = 100 + i,
-			.birth_level = 4000,
-			.stack = stack_table_intern(state, frames, 1 + i % 3, 0, 0),
-			.u = 0x80000000u };
-
-		site_stats_allocated(
-			state, value.stack, 100 + i, thinning_weight(state, &value, 0));
-		site_stats_died(state, value.stack, i << i % 40, thinning_weight(state, &value, 0));
-		live_table_insert(state, (i + 1) * 64, &value);
-	}
-	module_path = state_map_alloc(state, 32, 0);
-	strcpy(state_at(state, module_path), "/nowhere/libmutant.so");
-	module = state_map_entry(state, STATE_CHUNK_MODULES, 0, sizeof(*module));
-	module->start_address = 0x400000;
-	module->end_address = 0x500000;
-	module->path_offset = (uint32_t)module_path;
-	module->build_id_bytes = 20;
-	module->flags = STATE_MODULE_READY | STATE_MODULE_MAIN;
-	state->n_modules = 1;
-	strcpy(state_map_entry(state, STATE_CHUNK_NAMES, 1, STATE_NAME_BYTES), "worker");
-	state->n_names = 2;
-	thread = state_map_entry(state, STATE_CHUNK_THREADS, 2, sizeof(*thread));
-	thread->countdown = (uint64_t)(uintptr_t)&countdown;
-	state->n_thread_slots = 3;
-	return state;
 }
 
 /* Puts bytes into the file, of the length given, and reads it. Returns whether that went well. */
@@ -167,7 +117,7 @@ static void damage(uint8_t *data, size_t bytes)
 
 static void test_mutants(void)
 {
-	struct state_header *state = make_state();
+	struct state_header *state = state_seed(1 << 20, 900);
 	size_t bytes = state->committed_bytes;
 	uint8_t *mutant = alloc_aligned(bytes);
 	unsigned i, good = 0;
@@ -189,7 +139,7 @@ static void test_mutants(void)
 /* Every table is the same one, as large as the state, and names one stack all over. */
 static void test_a_state_that_repeats_itself(void)
 {
-	struct state_header *state = make_state();
+	struct state_header *state = state_seed(1 << 20, 900);
 	size_t bytes = state->committed_bytes;
 	uint8_t *mutant = alloc_aligned(bytes);
 	struct state_header *h = (struct state_header *)mutant;

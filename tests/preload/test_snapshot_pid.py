@@ -1,4 +1,5 @@
 """heapspy snapshot PID: a process is read from outside, as it runs, as it stands still, or not at all."""
+import ctypes
 import json
 import os
 import random
@@ -164,6 +165,62 @@ def test_a_stopped_process(tmp_path):
         assert first["info"]["bytes_seen"] == second["info"]["bytes_seen"] > 0
 
 
+def look(pid, **options):
+    """What live and doctor say of a process, as json."""
+    live = subprocess.run([str(hspy.COMMAND), "live", "--json", "--count", "2", "--every", "100ms", str(pid)],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, check=False, **options)
+    doctor = subprocess.run([str(hspy.COMMAND), "doctor", "--json", str(pid)], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True, timeout=60, check=False, **options)
+    return live, doctor
+
+
+def check_kept_blocks(pid, **options):
+    """All three readers find the blocks of keep_blocks()."""
+    path = written(snapshot(pid, **options))
+    assert hspy.live_bytes(path, "keep_blocks") == 100000
+    live, doctor = look(pid, **options)
+    assert live.returncode == 0, live
+    readings = [json.loads(line) for line in live.stdout.splitlines()]
+    assert len(readings) == 2 and all(hspy.by_function(reading)["keep_blocks"]["live"]["bytes"] == 100000
+                                      for reading in readings), live.stdout
+    assert doctor.returncode in (0, 1) and json.loads(doctor.stdout)["checks"], doctor
+    return path
+
+
+def test_live_and_doctor_of_a_stopped_process(tmp_path):
+    with job(tmp_path) as victim:
+        victim.stop()
+        check_kept_blocks(victim.pid)
+
+
+PTRACE_ATTACH, PTRACE_DETACH = 16, 17
+
+
+def test_a_process_under_a_debugger(tmp_path):
+    """In a stop of ptrace there is nobody who could answer, nor may a second one attach."""
+    ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+    ptrace.argtypes = ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p
+    with job(tmp_path) as victim:
+        if ptrace(PTRACE_ATTACH, victim.pid, None, None):
+            pytest.skip(f"no ptrace here: {os.strerror(ctypes.get_errno())}")
+        os.waitpid(victim.pid, os.WUNTRACED)
+        try:
+            check_kept_blocks(victim.pid)
+        finally:
+            ptrace(PTRACE_DETACH, victim.pid, None, None)
+
+
+def test_a_process_that_is_deadlocked_in_its_allocator(tmp_path):
+    """Its own snapshots go on, too: their writer allocates nothing."""
+    with Victim(hspy.victim("prog_stuck"), directory=tmp_path, sample=1, interval="200ms",
+                preload=(hspy.LIBRARY, hspy.victim("lib_stuck.so"))) as victim:
+        until(lambda: all("futex" in open(f"/proc/{victim.pid}/task/{tid}/wchan", encoding="ascii").read()
+                          or tid != str(victim.pid) for tid in os.listdir(f"/proc/{victim.pid}/task")))
+        check_kept_blocks(victim.pid)
+        before = len(hspy.snapshots(tmp_path))
+        until(lambda: len(hspy.snapshots(tmp_path)) > before + 2)
+
+
 def test_a_program_whose_main_thread_has_left(tmp_path):
     script = "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(60,)).start(); " \
         "print('ready', flush=True); ctypes.CDLL(None).pthread_exit(None)"
@@ -271,6 +328,94 @@ def test_a_process_of_another_user(tmp_path):
         written(snapshot(victim.pid, "-o", ours / "own.hspy", cwd=ours))
         assert path.stat().st_uid == 0 and hspy.live_bytes(path, "keep_blocks") == 100000
     assert not list(theirs.rglob("*.hspy")) or all(p.stat().st_uid == hspy.NOBODY for p in theirs.rglob("*.hspy"))
+
+
+def as_user(number):
+    return {"user": number, "group": number, "extra_groups": [], "cwd": "/"}
+
+
+@as_root
+@pytest.mark.other_user
+@pytest.mark.parametrize("reader", ["live", "doctor"])
+def test_other_readers_and_another_user(tmp_path, reader):
+    """One clear line, and nothing of what is inside."""
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, hspy.NOBODY, hspy.NOBODY)
+    with Victim(hspy.victim("prog_job"), "tty", directory=theirs, sample=1, interval=0,
+                preexec=lambda: (os.setgroups([]), os.setgid(hspy.NOBODY), os.setuid(hspy.NOBODY))) as victim:
+        live, doctor = look(victim.pid)
+        assert live.returncode == 0 and "keep_blocks" in live.stdout, live
+        assert doctor.returncode in (0, 1) and json.loads(doctor.stdout)["checks"], doctor
+        live, doctor = look(victim.pid, **as_user(hspy.NOBODY - 1))
+        if reader == "live":
+            expect_refusal(live, "another user")
+        else:
+            assert doctor.returncode in (1, 3) and "keep_blocks" not in doctor.stdout + doctor.stderr, doctor
+            assert "user" in doctor.stdout + doctor.stderr, doctor
+
+
+def child_below(pid):
+    """The victim below unshare and its shell, as seen from here."""
+    children = hspy.children_of(pid)
+    return child_below(children[0]) if children else pid
+
+
+BOX = """
+set -e
+mount --make-rprivate /
+mount -t tmpfs none "$1"
+cd "$1"
+mkdir -p usr proc dev/shm tmp app old etc
+for name in bin lib lib64 sbin; do ln -s "usr/$name" "$name"; done
+mount --rbind /usr usr
+mount -t proc none proc
+mount -t tmpfs none dev/shm
+touch dev/null && mount --bind /dev/null dev/null
+cp "$2" app/library.so
+cp "$3" app/program
+shift 3
+pivot_root . old
+umount -l old
+cd /
+exec env LD_PRELOAD=/app/library.so "$@"
+"""
+
+
+@as_root
+@pytest.mark.parametrize("flags", [["-m", "-p", "-f"], ["-U", "-r", "-m", "-p", "-f"]],
+                         ids=["as_root_outside", "root_of_its_own_users"])
+def test_a_process_in_a_box(tmp_path, state_dir, flags):
+    """
+    A file tree, processes and a /dev/shm of its own, as in a container: its state is found by its memory map, and
+    its program, which is nowhere else, by /proc/PID/root.
+    """
+    box = tmp_path / "box"
+    box.mkdir()
+    if subprocess.run(["unshare", *flags, "mount", "-t", "tmpfs", "none", box], check=False,
+                      stderr=subprocess.PIPE).returncode:
+        pytest.skip("no such namespaces here")
+    env = {key: value for key, value in hspy.environment("/tmp/run", (), sample=1, interval=0).items()
+           if key != "HEAPSPY_STATE"}
+    process = subprocess.Popen(
+        ["unshare", *flags, "sh", "-c", BOX, "sh", box, hspy.LIBRARY, hspy.victim("prog_job"), "/app/program", "tty"],
+        env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        line = process.stdout.readline()
+        assert line == "ready\n", process.stderr.read()
+        pid = child_below(process.pid)
+        assert pid != process.pid and not os.path.exists("/app/program")
+        path = check_kept_blocks(pid)
+        info = hspy.info(path)
+        assert info["pid"] != pid and path.parent.parent == hspy.pathlib.Path.cwd()
+        assert "private" not in " ".join(info["flags"]), info
+    finally:
+        for pid in (child_below(process.pid), process.pid):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        process.communicate()
 
 
 @as_root

@@ -1,0 +1,35 @@
+/*
+ * prog_stuck.c - keeps 100 blocks of 1000 bytes, says "ready" and is dead-locked in its allocator
+ * from then on: two threads, one inside of it and one before its lock. With lib_stuck.so.
+ */
+#include <pthread.h>
+#include <unistd.h>
+#include "victim.h"
+
+#define STUCK_BYTES 123457 /* lib_stuck.c */
+
+static void *kept[100];
+
+SITE static void keep_blocks(void)
+{
+	for (int i = 0; i < 100; i++)
+		kept[i] = keep(malloc(1000));
+}
+
+static void *enter(void *arg)
+{
+	keep(malloc(STUCK_BYTES));
+	return NULL;
+}
+
+int main(void)
+{
+	pthread_t thread;
+
+	keep_blocks();
+	printf("ready\n");
+	fflush(stdout);
+	REQUIRE(!pthread_create(&thread, NULL, enter, NULL));
+	for (;;)
+		free(keep(malloc(10)));
+}
