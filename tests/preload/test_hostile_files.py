@@ -180,8 +180,8 @@ def test_control_characters_are_shown(tmp_path, run, state_dir):
         see("snapshot", victim.pid, "-o", tmp_path / f"x{EVIL}.hspy", codes=(4,))
         victim.kill()
         victim.wait()
-        for words in (("recover", "--dry-run", "--json", state_dir), ("recover", "--keep", "-o", tmp_path / f"o{EVIL}"),
-                      ("recover", state_dir)):
+        for words in (("recover", "--dry-run", "--json", state_dir),
+                      ("recover", "--keep", "-o", tmp_path / f"o{EVIL}"), ("recover", state_dir)):
             see(*words, codes=(0, 3))
     finally:
         victim.kill()
@@ -360,7 +360,8 @@ def test_planted_where_the_state_goes(tmp_path, state_dir, what):
     precious.write_text("precious")
     precious.chmod(0o644)
     with Waiting([hspy.victim("prog_basic")], tmp_path / "run", sample=1, interval=0) as victim:
-        planted = [place / f"heapspy.{os.getuid()}.{victim.pid}.{victim.start_ticks()}{end}" for end in ("", "-1", "-x")]
+        name = f"heapspy.{os.getuid()}.{victim.pid}.{victim.start_ticks()}"
+        planted = [place / (name + end) for end in ("", "-1", "-x")]
         for path in planted:
             plant_at(what, path, precious)
         victim.go()
