@@ -29,9 +29,9 @@ void state_files_scan(const char *dir, bool (*wants)(long dir_fd, const char *na
 
 /*
  * At the start of a new program image that makes a state: exec keeps pid and start time, and the
- * image before left its state behind. If somebody may want that for what is in it (it has samples,
- * or lived for a second, and has not written its end; a child forked for this exec must have lived
- * for a second), it gets now_ns for its exit_ns and stays for heapspy recover; else it goes.
+ * image before left its state behind. If somebody may want that for what is in it (samples, written
+ * snapshots or a second of life, and not its end written; a child forked for this exec must have
+ * lived for a second), it gets now_ns for its exit_ns and stays for heapspy recover; else it goes.
  */
 void state_files_end_images(
 	const struct settings *settings, uint32_t pid, uint64_t start_ticks, uint64_t now_ns);
