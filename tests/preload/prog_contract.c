@@ -272,7 +272,7 @@ static void exhaust(void)
 static void limit(void)
 {
 	struct rlimit room;
-	unsigned long pages;
+	unsigned long pages = 0;
 	FILE *statm = fopen("/proc/self/statm", "r");
 
 	REQUIRE(statm && fscanf(statm, "%lu", &pages) == 1);

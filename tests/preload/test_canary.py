@@ -1,4 +1,4 @@
-"""No contents of the program's memory ever: secrets in blocks, stacks, data, environment, arguments come out nowhere."""
+"""No contents of the memory ever: secrets in blocks, stacks, data, environment, arguments come out nowhere."""
 import os
 import pathlib
 import resource

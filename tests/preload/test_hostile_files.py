@@ -189,8 +189,9 @@ def test_control_characters_are_shown(tmp_path, run, state_dir):
         victim.stdin.close()
         victim.stdout.close()
     first, held, *_ = hspy.snapshots(directory)
-    for words in (("top",), ("top", "--json"), ("top", "--csv"), ("top", "--by", "module"), ("dump",), ("dump", "--json"),
-                  ("dump", "--live", "--stacks"), ("diff", first), ("diff", "--json", first), ("diff", "--csv", first)):
+    for words in (("top",), ("top", "--json"), ("top", "--csv"), ("top", "--by", "module"), ("dump",),
+                  ("dump", "--json"), ("dump", "--live", "--stacks"), ("diff", first),
+                  ("diff", "--json", first), ("diff", "--csv", first)):
         see(*words, held)
     for words in (("trend",), ("trend", "--json"), ("top", "nowhere"), ("live", "--count", "1")):
         see(*words, directory, codes=(0, 1, 2, 3))
