@@ -227,7 +227,7 @@ static void at_exit_last(void)
 
 static void wait_for(pid_t child, const char *how)
 {
-	int status;
+	int status = 0;
 
 	REQUIRE(child > 0 && waitpid(child, &status, 0) == child);
 	printf("%s: status %x\n", how, (unsigned)status);
