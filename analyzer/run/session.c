@@ -407,8 +407,10 @@ int session_run(struct session *s, struct fail *f)
 	signal_fd = signalfd(-1, &all, SFD_NONBLOCK | SFD_CLOEXEC);
 	s->begin_ns = clock_ns(CLOCK_MONOTONIC);
 	ret = start(s, &given, f);
-	if (!ret)
+	if (!ret) {
 		watch(s, signal_fd);
+		s->n_left = n_to_come(s) + targets_n_alive(&s->targets);
+	}
 	targets_leave(&s->targets);
 	close(signal_fd);
 	return ret;

@@ -36,6 +36,7 @@ struct session {
 	bool was_told_to_stop; /* SIGTSTP came, and no stop or SIGCONT since */
 	uint64_t begin_ns, end_ns;
 	uint64_t leave_ns; /* when to let go of those that go on; 0: not yet */
+	size_t n_left;     /* those that go on, with a state or without */
 	struct targets targets;
 };
 

@@ -206,7 +206,7 @@ static void add_nothing(struct strbuf *out, const struct session *s, const struc
 		add_wrote_itself(out, s);
 	else if (main && main->is_damaged)
 		strbuf_add_text(out, "no snapshot: the program wrote over the profiler's state\n");
-	else if (targets_n_alive(&s->targets))
+	else if (s->n_left)
 		strbuf_add_text(
 			out, "no snapshot yet: what goes on alone writes its own from now on\n");
 	else if (s->targets.n_untold)
