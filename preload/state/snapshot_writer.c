@@ -9,6 +9,7 @@
  */
 #include <string.h>
 #include "preload/atomics.h"
+#include "preload/state/snapshot_info.h"
 #include "preload/state/snapshot_writer.h"
 #include "preload/state/state_map.h"
 #include "sample_age.h"
@@ -18,7 +19,6 @@
 #define LIVE_BUCKETS_MAX (1ull << 28)
 #define PATH_MAX_BYTES   4096
 #define NAMES_MAX        4096
-#define PAIR_TRIES       3
 
 /* Sums over the extras of one stack. */
 struct stack_sums {
@@ -420,138 +420,30 @@ static void write_strings(struct output *out, uint32_t n_modules, uint32_t n_nam
 	snapshot_output_end(&out->file);
 }
 
-static uint32_t at_most(uint32_t n, uint32_t max)
+/* Where the strings of INFO will be: the first ones. */
+static void place_info_strings(struct output *out)
 {
-	return n < max ? n : max;
-}
-
-static uint64_t at_most_64(uint64_t n, uint64_t max)
-{
-	return n < max ? n : max;
-}
-
-static uint64_t bytes_seen(struct output *out)
-{
-	uint64_t seen = 0;
-
-	if (!out->facts->bytes_seen(out->state, out->facts->bytes_seen_context, &seen))
-		out->info.flags |= HEAPSPY_INFO_BYTES_LOWER;
-	return seen;
-}
-
-static void begin_info(struct output *out)
-{
-	const struct state_header *s = out->state;
 	struct heapspy_info *info = &out->info;
 	uint32_t *offsets[] = { &info->comm, &info->exe, &info->host, &info->front_malloc,
 		&info->next_malloc, &info->label };
 	size_t length;
 	unsigned i;
 
-	info->flags = hs_load_relaxed(&s->flags) | out->facts->extra_flags;
-	info->reason = out->facts->reason;
-	info->number = out->facts->number;
-	info->pid = s->pid;
-	info->start_id = s->start_id;
-	info->start_ticks = s->start_ticks;
-	memcpy(info->boot_id, s->boot_id, sizeof(info->boot_id));
-	info->start_wall_ns = s->start_wall_ns;
-	info->start_ns = s->start_ns;
-	info->cut_wall_ns = out->facts->wall_ns;
-	info->cut_ns = out->facts->now_ns - s->start_ns;
-	info->interval_bytes = s->interval_bytes;
-	info->level = hs_load_acquire(&s->level);
-	/* The time of a level comes right after it, and may not be there yet: 0. */
-	for (i = 1; i <= info->level && i <= HEAPSPY_LEVEL_MAX; i++)
-		info->level_ns[i] = at_most_64(hs_load_relaxed(&s->level_ns[i]), info->cut_ns);
-	info->cpu_max_ppm = s->cpu_max_ppm;
-	info->state_errno = s->state_errno;
-	info->grow_errno = hs_load_relaxed(&s->grow_errno);
-	info->helper_errno = hs_load_relaxed(&s->helper_errno);
-	info->snapshot_errno = hs_load_relaxed(&s->snapshot_errno);
-	info->near_limit_ppm = s->near_limit_ppm;
-	info->keep_bytes = s->keep_bytes;
-	info->n_pruned = hs_load_relaxed(&s->n_pruned);
-	if (info->n_pruned < out->facts->n_pruned)
-		info->n_pruned = out->facts->n_pruned;
-	info->own_bytes = hs_load_relaxed(&s->committed_bytes) + hs_load_relaxed(&s->work_bytes);
-	info->variance_unit_log2 = s->variance_unit_log2;
-	info->state_max_bytes = s->max_bytes;
-	info->rss_bytes = out->facts->rss_bytes;
-	info->rss_peak_bytes = out->facts->rss_peak_bytes;
-	info->limit_kind = out->facts->limit.kind;
-	info->limit_bytes = out->facts->limit.limit_bytes;
-	info->limit_used_bytes = out->facts->limit.used_bytes;
 	out->strings_bytes = 1;
 	for (i = 0; info_string(out, i, &length); i++)
 		*offsets[i] = string_offset(out, length);
-	info->bytes_seen = bytes_seen(out);
 }
 
-/*
- * A pair of words, both of one moment: should the first change while the second is read, once more.
- * (Of a copy of the state both are what they were when it was made.)
- */
-static void read_pair(const void *pair, uint64_t *ap, uint64_t *bp)
+static void write_info(struct output *out)
 {
-	const uint64_t *word = pair;
-	unsigned tries;
-
-	for (tries = 0; tries < PAIR_TRIES; tries++) {
-		*ap = hs_load_acquire(&word[0]);
-		*bp = hs_load_acquire(&word[1]);
-		if (hs_load_relaxed(&word[0]) == *ap)
-			return;
-	}
-}
-
-static uint64_t not_negative(uint64_t bytes)
-{
-	return (int64_t)bytes > 0 ? bytes : 0;
-}
-
-/* In the state a sum may be below 0 for a moment. */
-static void read_peak(const struct state_header *s, struct heapspy_info *info)
-{
-	uint64_t peak_ns;
-	unsigned i;
-
-	read_pair(&s->half, &info->half_bytes[0], &info->half_bytes[1]);
-	info->live_bytes = not_negative(info->half_bytes[0] + info->half_bytes[1]);
-	for (i = 0; i < 2; i++) {
-		read_pair(&s->half_peak[i], &info->half_peak_bytes[i], &info->half_other_bytes[i]);
-		info->half_bytes[i] = not_negative(info->half_bytes[i]);
-		info->half_peak_bytes[i] = not_negative(info->half_peak_bytes[i]);
-		info->half_other_bytes[i] = not_negative(info->half_other_bytes[i]);
-	}
-	read_pair(&s->peak_live, &info->peak_live_bytes, &peak_ns);
-	info->peak_ns = info->peak_live_bytes ? peak_ns - s->start_ns : 0;
-	info->older_peak_bytes = hs_load_relaxed(&s->older_peak_bytes);
-	info->older_peak_level = at_most(hs_load_relaxed(&s->older_peak_level), HEAPSPY_LEVEL_MAX);
-}
-
-static void end_info(struct output *out)
-{
-	const struct state_header *s = out->state;
-	struct heapspy_info *info = &out->info;
-	unsigned i;
-
-	info->bytes_seen_end = bytes_seen(out);
-	if (info->level != hs_load_acquire(&s->level) ||
-		hs_load_acquire(&s->walked_level) < info->level)
-		info->flags |= HEAPSPY_INFO_THINNING;
-	info->samples = hs_load_relaxed(&s->samples);
-	info->deaths = hs_load_relaxed(&s->deaths);
-	info->self_ns = hs_load_relaxed(&s->self_ns);
-	read_peak(s, info);
-	info->state_bytes = hs_load_acquire(&s->committed_bytes);
-	for (i = 0; i < HEAPSPY_N_LOSSES; i++)
-		info->losses[i] = hs_load_relaxed(&s->losses[i]);
-	if (info->losses[HEAPSPY_LOSS_STATE_FULL] || info->losses[HEAPSPY_LOSS_NO_SCRATCH])
-		info->flags |= HEAPSPY_INFO_LOWER_BOUND;
 	snapshot_output_begin(&out->file, HEAPSPY_SECTION_INFO);
-	snapshot_output_put(&out->file, info, sizeof(*info));
+	snapshot_output_put(&out->file, &out->info, sizeof(out->info));
 	snapshot_output_end(&out->file);
+}
+
+static uint32_t at_most(uint32_t n, uint32_t max)
+{
+	return n < max ? n : max;
 }
 
 uint64_t snapshot_bytes_max(const struct state_header *state)
@@ -575,7 +467,8 @@ bool snapshot_write(const struct state_header *state, const struct snapshot_fact
 	out->committed = state_backed_bytes(state);
 	if (out->committed > state->max_bytes)
 		return false;
-	begin_info(out);
+	snapshot_info_begin(state, facts, &out->info);
+	place_info_strings(out);
 	write_live(out);
 	/* The state may have grown since: what LIVE names must be found in it. */
 	out->committed = state_backed_bytes(state);
@@ -588,6 +481,7 @@ bool snapshot_write(const struct state_header *state, const struct snapshot_fact
 	write_threads(out, n_names);
 	write_ticks(out);
 	write_strings(out, n_modules, n_names);
-	end_info(out);
+	snapshot_info_end(state, facts, &out->info);
+	write_info(out);
 	return snapshot_output_finish(&out->file);
 }
