@@ -10,11 +10,15 @@
 #include "preload/atomics.h"
 #include "preload/cfi_objects.h"
 #include "preload/compiler.h"
+#include "preload/stack_range.h"
 
 /* How far the end of a registered table is searched for. */
 #define TABLE_BYTES_MAX (64u << 20)
 
-/* ELF header and program headers are read only from an object's first page, which is mapped. */
+/*
+ * ELF header and program headers are read only from an object's first page, which is mapped; a
+ * program that protects itself may have taken it away again.
+ */
 #define FIRST_PAGE_BYTES 4096u
 
 #define CALL_BYTES_MAX 7
@@ -77,7 +81,8 @@ static const ElfW(Phdr) * program_headers(const struct dl_find_object *loaded, u
 {
 	const ElfW(Ehdr) *elf = loaded->dlfo_map_start;
 
-	if ((char *)loaded->dlfo_map_end - (char *)loaded->dlfo_map_start < FIRST_PAGE_BYTES)
+	if ((char *)loaded->dlfo_map_end - (char *)loaded->dlfo_map_start < FIRST_PAGE_BYTES ||
+		stack_range_is_gone(elf))
 		return NULL;
 	if (elf->e_ident[EI_MAG0] != ELFMAG0 || elf->e_ident[EI_MAG1] != ELFMAG1 ||
 		elf->e_ident[EI_MAG2] != ELFMAG2 || elf->e_ident[EI_MAG3] != ELFMAG3)
@@ -212,6 +217,10 @@ bool cfi_objects_next_table(uintptr_t pc, uint32_t *fromp, struct cfi_section *s
 		start = hs_load_acquire(&table->start);
 		end = hs_load_acquire(&table->end);
 		if (hs_load_relaxed(&table->state) != state)
+			continue;
+		/* Its memory may have been given back without a word. */
+		if (stack_range_is_gone((const void *)start) ||
+			stack_range_is_gone((const void *)(end - 1)))
 			continue;
 		*sectionp =
 			(struct cfi_section){ (const uint8_t *)start, (const uint8_t *)end, NULL };

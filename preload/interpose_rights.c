@@ -14,12 +14,14 @@
 #include "preload/compiler.h"
 #include "preload/interpose_rights.h"
 #include "preload/lifecycle.h"
+#include "preload/process.h"
 #include "preload/rawsys.h"
 #include "preload/real_alloc.h"
 #include "preload/thread_state.h"
+#include "preload/writer.h"
 
-_Static_assert(SYS_seccomp == 317 && SYS_prctl == 157 && SYS_capset == 126 && SYS_unshare == 272 &&
-		       SYS_setns == 308 && SYS_landlock_restrict_self == 446,
+_Static_assert(SYS_seccomp == 317 && SYS_prctl == 157 && SYS_capset == 126 && SYS_exit == 60 &&
+		       SYS_unshare == 272 && SYS_setns == 308 && SYS_landlock_restrict_self == 446,
 	"the numbers in syscall() below");
 
 /* For syscall(), which is written in assembly. */
@@ -154,6 +156,7 @@ long interpose_rights_seccomp(long number, long operation, long flags, long prog
 long interpose_rights_prctl(long number, long option, long a, long b, long c, long d)
 	__attribute__((visibility("hidden"), used));
 long interpose_rights_own(long number, long a, long b) __attribute__((visibility("hidden"), used));
+long interpose_rights_exit(long number, long code) __attribute__((visibility("hidden"), used));
 
 __asm__(".pushsection .text\n"
 	".globl syscall\n"
@@ -172,6 +175,8 @@ __asm__(".pushsection .text\n"
 	"	je interpose_rights_own\n"
 	"	cmpq $446, %rdi\n" /* SYS_landlock_restrict_self */
 	"	je interpose_rights_own\n"
+	"	cmpq $60, %rdi\n" /* SYS_exit */
+	"	je interpose_rights_exit\n"
 	"	movq interpose_rights_next_syscall(%rip), %rax\n"
 	"	testq %rax, %rax\n"
 	"	je 1f\n"
@@ -254,4 +259,20 @@ long interpose_rights_own(long number, long a, long b)
 	interpose_rights_resolve();
 	lifecycle_helper_leaves();
 	return ((long (*)(long, long, long))interpose_rights_next_syscall)(number, a, b);
+}
+
+/*
+ * The main thread leaves without libc's knowing. The helper would be left alone in the end, in a
+ * process that never ends and takes no signal (see pthread_exit() in interpose_process.c). A vfork
+ * child leaves so as well, and is not the thread that the state is of.
+ */
+long interpose_rights_exit(long number, long code)
+{
+	const struct state_header *state = process_state();
+
+	interpose_rights_resolve();
+	if (state && !hs_load_relaxed(&process_seccomp) &&
+		(uint32_t)rawsys(SYS_gettid, 0) == state->pid)
+		writer_main_ends();
+	return ((long (*)(long, long))interpose_rights_next_syscall)(number, code);
 }

@@ -1,7 +1,8 @@
 /*
  * loaded_names.c - owns the reading of the loaded objects' symbol tables, by the hash tables that
  * the loader itself uses (System V gABI, "Hash Table"; the layout of DT_GNU_HASH is that of
- * binutils). They are taken as sound: the loader has relied on them before us.
+ * binutils). They are read just as it reads them, and no word beyond: what an odd tool has written
+ * there and the loader passes by may be anything.
  */
 #include <dlfcn.h>
 #include <elf.h>
@@ -12,6 +13,8 @@
 #include "preload/compiler.h"
 #include "preload/loaded_names.h"
 #include "preload/process.h"
+
+#define WORD_BITS (8 * sizeof(ElfW(Addr)))
 
 /* glibc 2.35 */
 int _dl_find_object(void *address, struct dl_find_object *result) __attribute__((weak));
@@ -61,13 +64,19 @@ static bool is_defined_as(const struct tables *t, uint32_t symbol, const char *n
 static bool gnu_hash_has(const struct tables *t, const char *name)
 {
 	uint32_t n_buckets = t->gnu_hash[0], first = t->gnu_hash[1], n_words = t->gnu_hash[2];
-	const uint32_t *buckets = t->gnu_hash + 4 + n_words * (sizeof(ElfW(Addr)) / 4), *hashes;
+	const ElfW(Addr) *words = (const ElfW(Addr) *)(t->gnu_hash + 4), *word;
+	const uint32_t *buckets = (const uint32_t *)(words + n_words), *hashes;
 	uint32_t hash = 5381, i;
 	const char *c;
 
+	if (!n_buckets)
+		return false;
 	for (c = name; *c; c++)
 		hash = hash * 33 + (unsigned char)*c;
-	i = n_buckets ? buckets[hash % n_buckets] : 0;
+	word = &words[hash / WORD_BITS & (n_words - 1)];
+	if (!(*word >> hash % WORD_BITS & *word >> (hash >> t->gnu_hash[3]) % WORD_BITS & 1))
+		return false;
+	i = buckets[hash % n_buckets];
 	if (i < first || !i)
 		return false;
 	hashes = buckets + n_buckets - first;
@@ -78,12 +87,20 @@ static bool gnu_hash_has(const struct tables *t, const char *name)
 	return false;
 }
 
-/* Such tables are old or small: all of their symbols are looked at. */
 static bool sysv_hash_has(const struct tables *t, const char *name)
 {
-	uint32_t n_symbols = t->sysv_hash[1], i;
+	uint32_t n_buckets = t->sysv_hash[0];
+	const uint32_t *buckets = t->sysv_hash + 2, *chain = buckets + n_buckets;
+	uint32_t hash = 0, i;
+	const char *c;
 
-	for (i = 0; i < n_symbols; i++)
+	if (!n_buckets)
+		return false;
+	for (c = name; *c; c++) {
+		hash = (hash << 4) + (unsigned char)*c;
+		hash = (hash ^ (hash >> 24 & 0xf0)) & 0x0fffffff;
+	}
+	for (i = buckets[hash % n_buckets]; i; i = chain[i])
 		if (is_defined_as(t, i, name))
 			return true;
 	return false;

@@ -17,6 +17,7 @@
 #include "preload/cfi_rows.h"
 #include "preload/modules.h"
 #include "preload/process.h"
+#include "preload/stack_range.h"
 #include "preload/state/state_map.h"
 
 #define PATH_BYTES_MAX 4096
@@ -98,9 +99,12 @@ static void read_identity(const struct dl_find_object *object, struct identity *
 		.load_bias = map->l_addr,
 		.is_main = !map->l_name || !map->l_name[0],
 	};
-	/* Of an object whose first segment does not begin with its headers, the path must do. */
+	/*
+	 * Of an object whose first segment does not begin with its headers, or that has taken them
+	 * away, the path must do.
+	 */
 	if ((char *)object->dlfo_map_end - (char *)elf < FIRST_PAGE_BYTES ||
-		memcmp(elf->e_ident, ELFMAG, SELFMAG) != 0 ||
+		stack_range_is_gone(elf) || memcmp(elf->e_ident, ELFMAG, SELFMAG) != 0 ||
 		elf->e_phentsize != sizeof(*headers) || elf->e_phoff % sizeof(ElfW(Addr)) != 0 ||
 		elf->e_phoff > FIRST_PAGE_BYTES ||
 		elf->e_phnum > (FIRST_PAGE_BYTES - elf->e_phoff) / sizeof(*headers))

@@ -37,6 +37,13 @@ static bool page_readable(uintptr_t page)
 	return result == -EINVAL;
 }
 
+bool stack_range_is_gone(const void *address)
+{
+	return !hs_load_relaxed(&process_seccomp) &&
+	       rawsys(SYS_rt_sigprocmask, SIG_NO_SUCH_HOW, page_of((uintptr_t)address), 0,
+		       KERNEL_SIGSET_BYTES) == -EFAULT;
+}
+
 /* Of the thread that loaded the library, which under LD_PRELOAD is the main one; constant. */
 static uintptr_t main_thread_pointer;
 

@@ -64,6 +64,13 @@ void stack_range_open(struct stack_range *range, struct stack_known *known, uint
 bool stack_range_has_room(struct stack_known *known, uintptr_t sp, unsigned bytes);
 
 /*
+ * Is the page of an address known to be unreadable? For memory that was readable when the program
+ * said so, or its loader, and that the program may have taken away since. False also where the
+ * kernel cannot be asked. One system call: where a row is made, not where one is used.
+ */
+bool stack_range_is_gone(const void *address);
+
+/*
  * The walk has come to a frame whose sp is this, higher than before: what its
  * callees had is dead to it. Nothing on a foreign stack, which has no bounds.
  */

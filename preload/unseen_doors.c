@@ -38,7 +38,12 @@ struct search {
 struct names {
 	const Elf64_Sym *symbols;
 	const char *strings;
-	size_t n; /* symbols that may be undefined */
+	/*
+	 * What it wants of others has relocations: in a hash table it need not be, whose words on
+	 * how many symbols there are do not hold where none is defined.
+	 */
+	const Elf64_Rela *relocations[2]; /* those of the PLT are apart */
+	size_t bytes[2];
 };
 
 /* The loader has made addresses of these words, but not everywhere. */
@@ -50,22 +55,21 @@ static const void *at(const struct dl_phdr_info *object, Elf64_Addr value)
 static void read_dynamic(const struct dl_phdr_info *object, Elf64_Addr vaddr, struct names *names)
 {
 	const Elf64_Dyn *entry = (const Elf64_Dyn *)(object->dlpi_addr + vaddr);
-	const uint32_t *gnu_hash = NULL, *hash = NULL;
 
 	for (; entry->d_tag != DT_NULL; entry++) {
 		if (entry->d_tag == DT_SYMTAB)
 			names->symbols = at(object, entry->d_un.d_ptr);
 		else if (entry->d_tag == DT_STRTAB)
 			names->strings = at(object, entry->d_un.d_ptr);
-		else if (entry->d_tag == DT_GNU_HASH)
-			gnu_hash = at(object, entry->d_un.d_ptr);
-		else if (entry->d_tag == DT_HASH)
-			hash = at(object, entry->d_un.d_ptr);
+		else if (entry->d_tag == DT_RELA)
+			names->relocations[0] = at(object, entry->d_un.d_ptr);
+		else if (entry->d_tag == DT_RELASZ)
+			names->bytes[0] = entry->d_un.d_val;
+		else if (entry->d_tag == DT_JMPREL)
+			names->relocations[1] = at(object, entry->d_un.d_ptr);
+		else if (entry->d_tag == DT_PLTRELSZ)
+			names->bytes[1] = entry->d_un.d_val;
 	}
-	if (gnu_hash)
-		names->n = gnu_hash[1]; /* defined ones come behind, sorted */
-	else if (hash)
-		names->n = hash[1];
 }
 
 /* The family that name is a function of, NULL none that is searched for. */
@@ -81,28 +85,41 @@ static const struct family *family_of(const struct search *search, const char *n
 	return NULL;
 }
 
+/* Whether the symbol is wanted of another object and seen by nobody; then it is the door. */
+static bool is_door(const struct search *search, const struct dl_phdr_info *object,
+	const struct names *names, uint32_t symbol)
+{
+	const char *name = names->strings + names->symbols[symbol].st_name;
+	const struct family *family;
+
+	if (!symbol || names->symbols[symbol].st_shndx != SHN_UNDEF)
+		return false;
+	family = family_of(search, name);
+	if (!family)
+		return false;
+	search->door->interposer = family->interposer;
+	strncpy(search->door->object, object->dlpi_name, sizeof(search->door->object) - 1);
+	strncpy(search->door->name, name, sizeof(search->door->name) - 1);
+	return true;
+}
+
 static int look_into(struct dl_phdr_info *object, size_t size, void *context)
 {
-	const struct search *search = context;
-	const struct family *family;
 	struct names names = { 0 };
-	size_t i;
+	size_t i, k;
 
 	for (i = 0; i < object->dlpi_phnum; i++)
 		if (object->dlpi_phdr[i].p_type == PT_DYNAMIC)
 			read_dynamic(object, object->dlpi_phdr[i].p_vaddr, &names);
-	for (i = 1; names.symbols && names.strings && i < names.n; i++) {
-		const char *name = names.strings + names.symbols[i].st_name;
+	if (!names.symbols || !names.strings)
+		return 0;
+	for (k = 0; k < HS_ARRAY_SIZE(names.relocations); k++) {
+		size_t n = names.relocations[k] ? names.bytes[k] / sizeof(Elf64_Rela) : 0;
 
-		if (names.symbols[i].st_shndx != SHN_UNDEF)
-			continue;
-		family = family_of(search, name);
-		if (!family)
-			continue;
-		search->door->interposer = family->interposer;
-		strncpy(search->door->object, object->dlpi_name, sizeof(search->door->object) - 1);
-		strncpy(search->door->name, name, sizeof(search->door->name) - 1);
-		return 1;
+		for (i = 0; i < n; i++)
+			if (is_door(context, object, &names,
+				    ELF64_R_SYM(names.relocations[k][i].r_info)))
+				return 1;
 	}
 	return 0;
 }

@@ -3,8 +3,9 @@
  *
  *     prog_exit MODE [thread]      with a second thread that allocates until the end
  *
- * MODE: return, exit, _exit, _Exit, quick_exit, pthread_exit, in_thread, in_handler, in_destructor,
- * abort, SIGTERM, SIGKILL, SIGSEGV. Modes that choose a code end with 42.
+ * MODE: return, exit, _exit, _Exit, quick_exit, pthread_exit, in_thread, in_all_threads,
+ * in_handler, in_destructor, abort, SIGTERM, SIGKILL, SIGSEGV. Modes that choose a code end
+ * with 42.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -38,6 +39,15 @@ static void *leave(void *unused)
 	return unused;
 }
 
+static pthread_barrier_t all_are_here;
+
+static void *leave_together(void *unused)
+{
+	pthread_barrier_wait(&all_are_here);
+	exit(42);
+	return unused;
+}
+
 __attribute__((destructor)) static void at_the_end(void)
 {
 	free(keep(malloc(700)));
@@ -67,6 +77,12 @@ int main(int argc, char **argv)
 	if (!strcmp(mode, "in_thread")) {
 		REQUIRE(!pthread_create(&thread, NULL, leave, NULL));
 		pause();
+	}
+	if (!strcmp(mode, "in_all_threads")) {
+		REQUIRE(!pthread_barrier_init(&all_are_here, NULL, 4));
+		for (int i = 0; i < 3; i++)
+			REQUIRE(!pthread_create(&thread, NULL, leave_together, NULL));
+		leave_together(NULL);
 	}
 	if (!strcmp(mode, "in_handler")) {
 		signal(SIGUSR1, exit_42);

@@ -2,9 +2,12 @@
  * prog_main_leaves.c - main ends by pthread_exit, a worker goes on for a while; the process ends
  * with the last thread of its own, whose exit handler writes to stdout.
  *
- *     prog_main_leaves [fork]     fork: all of that in a child, whose end is passed on
+ *     prog_main_leaves [fork|raw] fork: all of that in a child, whose end is passed on
+ *                                 raw: main ends by a system call, which libc does not know of
  */
 #include <pthread.h>
+#include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "victim.h"
@@ -30,11 +33,13 @@ int main(int argc, char **argv)
 	pid_t child;
 	int status;
 
-	if (argc > 1 && (child = fork()) != 0) {
+	if (argc > 1 && !strcmp(argv[1], "fork") && (child = fork()) != 0) {
 		REQUIRE(child > 0 && waitpid(child, &status, 0) == child && status == 0);
 		return 0;
 	}
 	atexit(say);
 	REQUIRE(!pthread_create(&thread, NULL, work, NULL));
+	if (argc > 1 && !strcmp(argv[1], "raw"))
+		syscall(SYS_exit, 0);
 	pthread_exit(NULL);
 }

@@ -15,7 +15,10 @@
 #include "preload/cfi_objects.h"
 #include "preload/cfi_rows.h"
 #include "preload/modules.h"
+#include "preload/process.h"
 #include "tap.h"
+
+uint32_t process_seccomp;
 
 static unsigned module_answer = 7;
 

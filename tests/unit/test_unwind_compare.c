@@ -10,8 +10,11 @@
 #include "preload/cfi_objects.h"
 #include "preload/cfi_rows.h"
 #include "preload/modules.h"
+#include "preload/process.h"
 #include "preload/unwind_compare.h"
 #include "tap.h"
+
+uint32_t process_seccomp;
 
 /* Where this program has frame information, a table of __register_frame() will be, nothing is. */
 #define CODE       ((uint64_t)(uintptr_t)covered)
