@@ -17,6 +17,8 @@
 #include "analyzer/out/recover.h"
 #include "preload/state/settings.h"
 
+#define SAID_MAX 10 /* states in whose way something stands, each on a line of its own */
+
 static const struct options_row rows[] = {
 	{ OPTION_STATE_DIR, 0, "state", "DIR",
 		"directory of the states, as run has it; default:\n"
@@ -37,13 +39,14 @@ struct recovery {
 	struct recover_how how;
 	struct recovered *all;
 	size_t n, capacity;
+	size_t n_failures;
 	bool quiet;
 };
 
 /* What stands in the way is said at once; a note where it is nobody's fault. */
-static void say(const struct recovery *recovery, const struct recovered *r)
+static void say(struct recovery *recovery, const struct recovered *r)
 {
-	if (r->f.exit_code)
+	if (r->f.exit_code && recovery->n_failures++ < SAID_MAX)
 		fail_print(&r->f);
 	if (recovery->quiet)
 		return;
@@ -64,7 +67,10 @@ static void take(
 		alloc_room(recovery->all, recovery->n, &recovery->capacity, sizeof(*recovery->all));
 	r = &recovery->all[recovery->n++];
 	recover_one(dir_fd, dir, state, &recovery->how, r);
-	say(recovery, r);
+	if (r->state.kind == DEAD_STATE_NONE && state->kind != DEAD_STATE_NONE)
+		recovery->n--; /* gone meanwhile */
+	else
+		say(recovery, r);
 }
 
 static int take_dir(struct recovery *recovery, const char *dir, struct fail *f)
@@ -179,6 +185,10 @@ static int run(const struct options *o, struct strbuf *out, struct fail *f)
 	}
 	if (!ret)
 		ret = take_all(&recovery, o, state_dir, f);
+	if (recovery.n_failures > SAID_MAX)
+		fail_warn(
+			"%zu states more cannot be dealt with; heapspy recover --json tells of all",
+			recovery.n_failures - SAID_MAX);
 	if (!ret) {
 		view.all = recovery.all;
 		view.n = recovery.n;

@@ -46,6 +46,7 @@ static int run(const struct options *o, struct strbuf *out, struct fail *f)
 			o->args[0]);
 	if (live_state_open((uint32_t)pid, &live, f) < 0)
 		return -1;
+	live_state_doubt_places(live);
 	ret = live_state_write(live, HEAPSPY_REASON_REQUEST, o->label, o->file, &written, f);
 	if (!ret && !o->quiet) {
 		if (live_state_is_foreign(live) && !o->file)

@@ -292,6 +292,7 @@ struct state_header *process_state_create(
 	struct state_header *state = NULL;
 	uint32_t pid = (uint32_t)rawsys(SYS_getpid, 0), ppid;
 	uint64_t start_ticks = process_state_start_ticks(0, &ppid);
+	uint64_t pid_namespace = namespace_number("/proc/self/ns/pid");
 	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC), max_bytes;
 	uint64_t begun_ns =
 		flags & HEAPSPY_INFO_FORK_CHILD ? forked_at_ns(start_ticks, now_ns) : now_ns;
@@ -309,7 +310,7 @@ struct state_header *process_state_create(
 	if (!settings->state_anon) {
 		/* A forked child has no image before; under a lease it is the holder's. */
 		if (!is_leased && !(flags & HEAPSPY_INFO_FORK_CHILD))
-			state_files_end_images(settings, pid, start_ticks, now_ns);
+			state_files_end_images(settings, pid, start_ticks, pid_namespace, now_ns);
 		state_files_path(settings, pid, start_ticks, begun_ns, path, sizeof(path));
 		state = state_map_create(path, max_bytes, &error);
 		if (!state)
@@ -344,7 +345,7 @@ struct state_header *process_state_create(
 	memcpy(state->exe, facts->exe, sizeof(state->exe));
 	memcpy(state->front_malloc, facts->front_malloc, sizeof(state->front_malloc));
 	memcpy(state->next_malloc, facts->next_malloc, sizeof(state->next_malloc));
-	state->pid_namespace = namespace_number("/proc/self/ns/pid");
+	state->pid_namespace = pid_namespace;
 	state->mount_namespace = namespace_number("/proc/self/ns/mnt");
 	state->flags = flags | facts->flags | (settings->start_off ? HEAPSPY_INFO_STOPPED : 0);
 	fill_in_writer(state, settings, is_leased, now_ns);

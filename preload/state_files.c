@@ -18,7 +18,7 @@
 #define FILES_MAX   512
 #define SWEEP_NS    5000000ull
 #define WORTH_NS    1000000000ull /* so long a life is worth telling of, samples or not */
-#define PATH_BYTES  384
+#define NAME_BYTES  100
 #define NAME_OFFSET 19 /* struct linux_dirent64: ino 8, off 8, reclen 2, type 1, name */
 
 /* The user of the beginning: a process may give up its rights on the way. */
@@ -48,7 +48,7 @@ void state_files_path(const struct settings *settings, uint32_t pid, uint64_t st
 static void scan(
 	long dir_fd, bool (*wants)(long dir_fd, const char *name, void *context), void *context)
 {
-	char buffer[1024];
+	char buffer[320]; /* a name is 255 at most; the stack may be a small one */
 	long n;
 
 	while ((n = rawsys(SYS_getdents64, dir_fd, buffer, sizeof(buffer))) > 0) {
@@ -106,9 +106,28 @@ static long open_state(long dir_fd, const char *name, int access)
 	return fd;
 }
 
+/*
+ * Whether a file of that name is mapped into this process. An exec leaves no mapping: so it is no
+ * earlier image's, but that of another copy of this library (dlmopen).
+ */
+static bool is_mapped_here(const char *name)
+{
+	long fd = rawsys(SYS_open, "/proc/self/maps", O_RDONLY | O_CLOEXEC), n, at;
+	size_t length = strlen(name), same = 0;
+	char buffer[256]; /* the stack may be a small one */
+
+	if (fd < 0)
+		return false;
+	while (same < length && (n = rawsys(SYS_read, fd, buffer, sizeof(buffer))) > 0)
+		for (at = 0; at < n && same < length; at++) /* only its first letter is an 'h' */
+			same = buffer[at] == name[same] ? same + 1 : buffer[at] == name[0];
+	rawsys(SYS_close, fd);
+	return same == length;
+}
+
 struct images {
 	char prefix[80];
-	uint64_t now_ns;
+	uint64_t now_ns, pid_namespace;
 	bool nobody_asks; /* HEAPSPY_WRITER=off */
 };
 
@@ -116,35 +135,41 @@ struct images {
 static bool ends_image(long dir_fd, const char *name, void *context)
 {
 	const struct images *images = context;
-	uint64_t start_ns, samples, exit_ns;
+	uint64_t start_ns, samples, exit_ns, pid_namespace;
 	uint32_t wrote_end, number, flags;
 	bool stays;
 	long fd;
 
-	if (strncmp(name, images->prefix, strlen(images->prefix)) != 0)
+	if (strncmp(name, images->prefix, strlen(images->prefix)) != 0 || is_mapped_here(name))
 		return false;
-	if (images->nobody_asks)
-		return true;
 	fd = open_state(dir_fd, name, O_RDWR);
+	/* Containers that are started together have processes of one number and one start time.
+	 * Whose a state is that is being made cannot be told: what is left of one is for heapspy
+	 * recover. */
 	if (fd < 0)
-		return true;
-	stays = READ_FIELD(fd, wrote_end, &wrote_end) && !wrote_end &&
+		return false;
+	stays = READ_FIELD(fd, pid_namespace, &pid_namespace) &&
+		pid_namespace != images->pid_namespace;
+	if (!stays && !images->nobody_asks && READ_FIELD(fd, wrote_end, &wrote_end) && !wrote_end &&
 		READ_FIELD(fd, start_ns, &start_ns) && READ_FIELD(fd, samples, &samples) &&
 		READ_FIELD(fd, next_number, &number) && READ_FIELD(fd, exit_ns, &exit_ns) &&
-		READ_FIELD(fd, flags, &flags) &&
-		((samples && !(flags & HEAPSPY_INFO_FORK_CHILD)) || number > 1 ||
-			images->now_ns - start_ns >= WORTH_NS);
-	if (stays && !exit_ns)
-		rawsys(SYS_pwrite64, fd, &images->now_ns, sizeof(images->now_ns),
-			offsetof(struct state_header, exit_ns));
+		READ_FIELD(fd, flags, &flags)) {
+		stays = (samples && !(flags & HEAPSPY_INFO_FORK_CHILD)) || number > 1 ||
+			images->now_ns - start_ns >= WORTH_NS;
+		if (stays && !exit_ns)
+			rawsys(SYS_pwrite64, fd, &images->now_ns, sizeof(images->now_ns),
+				offsetof(struct state_header, exit_ns));
+	}
 	rawsys(SYS_close, fd);
 	return !stays;
 }
 
-void state_files_end_images(
-	const struct settings *settings, uint32_t pid, uint64_t start_ticks, uint64_t now_ns)
+void state_files_end_images(const struct settings *settings, uint32_t pid, uint64_t start_ticks,
+	uint64_t pid_namespace, uint64_t now_ns)
 {
-	struct images images = { .now_ns = now_ns, .nobody_asks = settings->writer == WRITER_OFF };
+	struct images images = { .now_ns = now_ns,
+		.pid_namespace = pid_namespace,
+		.nobody_asks = settings->writer == WRITER_OFF };
 
 	state_files_prefix(pid, start_ticks, images.prefix, sizeof(images.prefix));
 	state_files_scan(settings->state_dir, ends_image, &images);
@@ -217,6 +242,21 @@ static uint64_t limit_bytes(const char *dir)
 }
 
 /*
+ * Whether a process is, or may be, in another time namespace than we: what we read as its start
+ * time is not what it has read itself.
+ */
+static bool has_other_clock(uint32_t pid)
+{
+	struct stat ours, theirs;
+	char path[48];
+
+	if (rawsys(SYS_stat, "/proc/self/ns/time", &ours) < 0)
+		return false; /* a kernel without */
+	log_format(path, sizeof(path), "/proc/%u/ns/time", pid);
+	return rawsys(SYS_stat, path, &theirs) < 0 || theirs.st_ino != ours.st_ino;
+}
+
+/*
  * A /proc with hidepid shows a user only what it may trace, which is not all of its own: who has
  * made itself undumpable is not there. A signal finds it.
  */
@@ -225,7 +265,9 @@ static bool is_running(uint32_t pid, uint64_t start_ticks)
 	uint32_t parent;
 	uint64_t ticks = process_state_start_ticks(pid, &parent);
 
-	return ticks ? ticks == start_ticks : rawsys(SYS_kill, pid, 0) != -ESRCH;
+	if (!ticks)
+		return rawsys(SYS_kill, pid, 0) != -ESRCH;
+	return ticks == start_ticks || has_other_clock(pid);
 }
 
 /* No process of this number and start time is there, or it has another image by now. */
@@ -242,17 +284,31 @@ static bool is_dead(const struct sweep *sweep, const struct swept *one)
 	return false;
 }
 
-/* Whether the file says so too, and nobody will come for it. */
-static bool may_go(
-	const struct sweep *sweep, const struct swept *one, long dir_fd, const char *name)
+static void name_of(const struct swept *one, char *out, size_t bytes)
 {
-	long fd = open_state(dir_fd, name, O_RDONLY);
-	uint64_t pid_namespace, start_ticks;
+	size_t n;
+
+	state_files_prefix(one->pid, one->start_ticks, out, bytes);
+	n = strlen(out);
+	log_format(out + n, bytes - n, "%lu", one->start_ns);
+}
+
+/*
+ * Whether the file says so too, and nobody will come for it. Of a process that runs only an image
+ * that has ended: another copy of this library (dlmopen) looks like the next one.
+ */
+static bool may_go(const struct sweep *sweep, const struct swept *one, long dir_fd)
+{
+	uint64_t pid_namespace, start_ticks, exit_ns;
 	struct state_lease lease;
 	uint8_t boot_id[16];
+	char name[NAME_BYTES];
 	uint32_t pid;
 	bool may;
+	long fd;
 
+	name_of(one, name, sizeof(name));
+	fd = open_state(dir_fd, name, O_RDONLY);
 	if (fd < 0)
 		return false;
 	may = READ_FIELD(fd, pid, &pid) && pid == one->pid &&
@@ -260,7 +316,9 @@ static bool may_go(
 	      READ_FIELD(fd, boot_id, &boot_id) &&
 	      !memcmp(boot_id, sweep->self->boot_id, sizeof(boot_id)) &&
 	      READ_FIELD(fd, pid_namespace, &pid_namespace) && pid_namespace &&
-	      pid_namespace == sweep->self->pid_namespace && READ_FIELD(fd, lease, &lease);
+	      pid_namespace == sweep->self->pid_namespace && READ_FIELD(fd, lease, &lease) &&
+	      READ_FIELD(fd, exit_ns, &exit_ns) &&
+	      (exit_ns || !is_running(one->pid, one->start_ticks));
 	if (may && lease.pid)
 		may = !lease.is_beyond && !is_running(lease.pid, lease.start_ticks);
 	rawsys(SYS_close, fd);
@@ -278,35 +336,35 @@ static struct swept *oldest_dead(struct sweep *sweep)
 	return oldest;
 }
 
-static bool has_time(const struct sweep *sweep)
+/* Whether more than spare_ns is left. */
+static bool has_time(const struct sweep *sweep, uint64_t spare_ns)
 {
-	return clock_ns(CLOCK_MONOTONIC) < sweep->until_ns;
+	return clock_ns(CLOCK_MONOTONIC) + spare_ns < sweep->until_ns;
 }
 
 static void remove_dead(struct sweep *sweep, long dir_fd, uint64_t limit)
 {
+	char name[NAME_BYTES];
 	struct swept *one;
 	unsigned i, n = 0;
-	char name[100];
 
 	scan(dir_fd, notes_state, sweep);
 	if (sweep->bytes <= limit)
 		return;
+	/* What seems dead from here and may not go is not counted either: it may be alive. */
 	sweep->bytes = 0;
-	for (i = 0; i < sweep->n && has_time(sweep); i++) {
-		sweep->of[i].is_dead = is_dead(sweep, &sweep->of[i]);
-		if (sweep->of[i].is_dead)
-			sweep->bytes += sweep->of[i].bytes;
+	for (i = 0; i < sweep->n && has_time(sweep, SWEEP_NS / 2); i++) {
+		one = &sweep->of[i];
+		one->is_dead = is_dead(sweep, one) && may_go(sweep, one, dir_fd);
+		if (one->is_dead)
+			sweep->bytes += one->bytes;
 	}
-	while (sweep->bytes > limit && has_time(sweep) && (one = oldest_dead(sweep)) != NULL) {
-		state_files_prefix(one->pid, one->start_ticks, name, sizeof(name));
-		log_format(name + strlen(name), sizeof(name) - strlen(name), "%lu", one->start_ns);
+	while (sweep->bytes > limit && has_time(sweep, 0) && (one = oldest_dead(sweep)) != NULL) {
+		name_of(one, name, sizeof(name));
 		one->is_dead = 0;
 		sweep->bytes -= one->bytes;
-		if (!may_go(sweep, one, dir_fd, name))
-			continue;
-		rawsys(SYS_unlinkat, dir_fd, name, 0);
-		n++;
+		if (!rawsys(SYS_unlinkat, dir_fd, name, 0))
+			n++;
 	}
 	if (n)
 		log_verbose("%u states of dead processes removed, the oldest of more than %lu MiB: "

@@ -32,9 +32,10 @@ void state_files_scan(const char *dir, bool (*wants)(long dir_fd, const char *na
  * image before left its state behind. If somebody may want that for what is in it (samples, written
  * snapshots or a second of life, and not its end written; a child forked for this exec must have
  * lived for a second), it gets now_ns for its exit_ns and stays for heapspy recover; else it goes.
+ * pid_namespace: its inode number. States of others, which share the directory, are left alone.
  */
-void state_files_end_images(
-	const struct settings *settings, uint32_t pid, uint64_t start_ticks, uint64_t now_ns);
+void state_files_end_images(const struct settings *settings, uint32_t pid, uint64_t start_ticks,
+	uint64_t pid_namespace, uint64_t now_ns);
 
 /*
  * Removes states of this user whose processes are dead, oldest first, until the rest is within the

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,38 +14,12 @@
 #include "analyzer/read/snapshot_reader.h"
 #include "analyzer/stats/estimate.h"
 
-/* Whether nobody but root can lead a path elsewhere. What is not there yet is no danger. */
-static bool is_roots_path(const char *path)
-{
-	char part[PATH_MAX];
-	struct stat st;
-	size_t i;
-
-	for (i = 1; i < sizeof(part); i++) {
-		if (path[i] && path[i] != '/')
-			continue;
-		snprintf(part, sizeof(part), "%.*s", (int)i, path);
-		if (lstat(part, &st))
-			return errno == ENOENT;
-		if (st.st_uid || (!S_ISLNK(st.st_mode) && st.st_mode & (S_IWGRP | S_IWOTH) &&
-					 !(st.st_mode & S_ISVTX)))
-			return false;
-		if (!path[i])
-			return true;
-	}
-	return false;
-}
-
-/* A process that gave up its rights could write to its state, and to its directory, all the same.
- */
 static void settle_place(struct live_state *live, const struct recover_how *how)
 {
-	const struct state_header *h = live_state_header(live);
-
 	if (how->dir)
 		live_state_set_place(live, how->dir, true);
-	else if (!geteuid() && !is_roots_path(h->dir[0] == '/' ? h->dir : h->cwd))
-		live_state_forget_place(live);
+	else
+		live_state_doubt_places(live);
 }
 
 static void add_up(struct recovered *r, const struct snapshot *snapshot)
@@ -113,10 +86,10 @@ static void write_out(struct live_state *live, const struct recover_how *how, st
 	struct snapshot *snapshot = NULL;
 
 	settle_place(live, how);
-	out->is_elsewhere = !how->dir && !live_state_has_place(live);
 	if (live_state_write(live, HEAPSPY_REASON_RECOVERED, NULL, NULL, &out->written, &out->f) <
 		0)
 		return;
+	out->is_elsewhere = !how->dir && !live_state_has_place(live);
 	if (snapshot_read(out->written.path, 0, &snapshot, &out->f) == 0) {
 		add_up(out, snapshot);
 		out->is_written = hand_to_disk(out->written.path, &out->f) == 0;
@@ -148,14 +121,11 @@ static void tell(int dir_fd, const struct recover_how *how, struct recovered *ou
 	}
 }
 
-void recover_one(int dir_fd, const char *dir, const struct dead_state *state,
-	const struct recover_how *how, struct recovered *out)
+static void deal_with(int dir_fd, const struct dead_state *state, const struct recover_how *how,
+	struct recovered *out)
 {
 	bool goes;
 
-	memset(out, 0, sizeof(*out));
-	out->state = *state;
-	snprintf(out->file, sizeof(out->file), "%s/%s", dir, state->name);
 	if (state->kind == DEAD_STATE_TELLS)
 		tell(dir_fd, how, out);
 	if (out->state.kind == DEAD_STATE_DAMAGED)
@@ -184,4 +154,27 @@ void recover_one(int dir_fd, const char *dir, const struct dead_state *state,
 	if (!out->is_removed && !out->f.exit_code)
 		fail_set(&out->f, EXIT_CODE_OTHER, "'%s' cannot be removed: %s", out->file,
 			strerror(errno));
+}
+
+void recover_one(int dir_fd, const char *dir, const struct dead_state *state,
+	const struct recover_how *how, struct recovered *out)
+{
+	int claim = -1;
+
+	memset(out, 0, sizeof(*out));
+	out->state = *state;
+	snprintf(out->file, sizeof(out->file), "%s/%s", dir, state->name);
+	if (dead_state_is_left(state) && state->device && !how->dry_run)
+		claim = dead_states_claim(dir_fd, state);
+	if (claim == -ENOENT) {
+		out->state.kind = DEAD_STATE_NONE;
+	} else if (claim == -EBUSY) {
+		out->state.kind = DEAD_STATE_UNCLEAR;
+		snprintf(out->state.reason, sizeof(out->state.reason),
+			"is another heapspy recover's at this moment");
+	} else {
+		deal_with(dir_fd, state, how, out);
+	}
+	if (claim >= 0)
+		close(claim);
 }

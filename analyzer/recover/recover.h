@@ -41,7 +41,8 @@ struct recovered {
 /*
  * Deals with one judged state of directory dir_fd, which is called dir. A state is removed when its
  * snapshot has been written, read again and handed to the disk, when there is nothing to tell, or
- * when it is damaged and that was asked for; no other. out->f tells of failures.
+ * when it is damaged and that was asked for; no other. out->f tells of failures. Of several
+ * that are at it at once one deals with it; for the others it is unclear, or none any more.
  */
 void recover_one(int dir_fd, const char *dir, const struct dead_state *state,
 	const struct recover_how *how, struct recovered *out);

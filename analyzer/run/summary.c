@@ -140,7 +140,7 @@ static void add_next(struct strbuf *out, const struct session *s, const struct t
 
 	count_files(main->dir, &n_files, &bytes);
 	for (i = 0; i < t->n; i++)
-		others += &t->all[i] != main && t->all[i].n_snapshots;
+		others += &t->all[i] != main && (t->all[i].n_snapshots || t->all[i].wrote_some);
 	strbuf_addf(out, "next: heapspy %s ",
 		n_files >= TREND_SNAPSHOTS ? "trend"
 		: n_files > 1              ? "diff"

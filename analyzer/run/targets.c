@@ -22,6 +22,8 @@
 
 #include "analyzer/alloc.h"
 #include "analyzer/clock.h"
+#include "analyzer/target/dead_states.h"
+#include "analyzer/target/here.h"
 #include "analyzer/target/proc.h"
 #include "preload/state/settings.h"
 #include "preload/state/snapshot_file.h"
@@ -129,6 +131,7 @@ static void note_figures(struct target *target, uint64_t now_ns)
 	target->own_bytes = h->committed_bytes + h->work_bytes;
 	target->lifetime_ns = end_ns > h->start_ns ? end_ns - h->start_ns : 0;
 	target->wrote_end = h->wrote_end != 0;
+	target->wrote_some = h->next_number > 1;
 	if (!target->wrote_end) /* what destructors freed afterwards is of no interest */
 		target->live_bytes = state_live_bytes(h);
 	target->peak = peak_of_state(h);
@@ -202,13 +205,16 @@ static void finish(struct targets *t, struct target *target, uint64_t now_ns, bo
 	forget(target);
 }
 
-/* The images before this one of a process that has called exec. */
+/*
+ * The images before this one of a process that has called exec. Not one that is there beside it, by
+ * another copy of the library (dlmopen).
+ */
 static void finish_earlier_images(struct targets *t, uint32_t pid, uint64_t start_ns)
 {
 	size_t i;
 
 	for (i = 0; i < t->n; i++)
-		if (t->all[i].live && t->all[i].pid == pid)
+		if (t->all[i].live && t->all[i].pid == pid && !live_state_is_mapped(t->all[i].live))
 			finish(t, &t->all[i], start_ns, true);
 }
 
@@ -222,6 +228,7 @@ static void settle_place(struct targets *t, struct live_state *live, const struc
 	bool is_followed = live_state_has_place(live);
 	struct settings settings;
 
+	live_state_doubt_places(live);
 	if (!t->dir[0] || (is_followed && geteuid()))
 		return;
 	if (!is_followed || h->dir_is_parents || !t->environment) {
@@ -306,8 +313,9 @@ static int try_name(struct targets *t, const char *name)
 		       : ret == -EMFILE || ret == -ENFILE || ret == -ENOMEM ? -EMFILE
 									    : 0;
 	h = live_state_header(live);
+	/* In a container that was started together with ours the same numbers may run. */
 	if (h->lease.pid == t->own_pid && h->lease.start_ticks == t->own_start_ticks &&
-		is_ours(t, live))
+		(h->lease.is_beyond || here_shares_pids(h)) && is_ours(t, live))
 		adopt(t, name, live);
 	else
 		live_state_close(live);
@@ -329,20 +337,23 @@ static void take_in(struct targets *t, const char *name)
 }
 
 /* Whether the maker of a file of ours died in the middle of it. */
-static bool is_orphaned(const struct targets *t, const char *name)
+static bool is_orphaned(const struct targets *t, const char *name, struct dead_state *state)
 {
 	unsigned long long start_ticks;
 	unsigned uid, pid;
-	struct stat st;
 
-	return sscanf(name, PREFIX "%u.%u.%llu-", &uid, &pid, &start_ticks) == 3 &&
-	       uid == geteuid() && !fstatat(t->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) &&
-	       st.st_uid == uid && !proc_is_alive(proc_pid_here(pid, start_ticks), start_ticks);
+	if (sscanf(name, PREFIX "%u.%u.%llu-", &uid, &pid, &start_ticks) != 3 ||
+		proc_is_alive(proc_pid_here(pid, start_ticks), start_ticks))
+		return false;
+	/* It may be one that we do not see, of another container, and have the file open. */
+	dead_states_judge(t->dir_fd, name, false, state);
+	return state->kind == DEAD_STATE_UNFINISHED && state->uid == geteuid() && uid == geteuid();
 }
 
 static void retry_unready(struct targets *t)
 {
 	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+	struct dead_state state;
 	size_t i, kept = 0;
 	int ret = 0;
 
@@ -355,8 +366,8 @@ static void retry_unready(struct targets *t)
 		if (ret == -EMFILE && targets_n_alive(t)) {
 			one->until_ns = now_ns + UNREADY_NS;
 		} else if (ret == -EAGAIN && now_ns >= one->orphaned_ns &&
-			   is_orphaned(t, one->name)) {
-			unlinkat(t->dir_fd, one->name, 0);
+			   is_orphaned(t, one->name, &state)) {
+			dead_states_remove(t->dir_fd, &state);
 			ret = 0;
 		}
 		if (ret && now_ns < one->until_ns)

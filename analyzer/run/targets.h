@@ -36,6 +36,7 @@ struct target {
 	bool not_interposed;     /* another malloc stands before heapspy's */
 	bool is_damaged;         /* its state, so that nothing can be read of it */
 	bool wrote_end;          /* it gave us up for lost, and wrote its last snapshot itself */
+	bool wrote_some;         /* snapshots of its own: by a label, or without us */
 	unsigned n_failures;     /* snapshots that could not be written */
 	/* For the summary. */
 	char dir[1100]; /* of its snapshots; "": none was written */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -184,53 +185,55 @@ static bool has_image(const struct case_of *c)
 	return has;
 }
 
-/* In a time namespace of its own a process has another start time; but it has its state, too. */
-static bool is_mapped_by(uint32_t pid, ino_t inode)
+/*
+ * Whether a process of that number has the state mapped: its image lives, though its program file
+ * may have been replaced, or a time namespace given it another start time. Children of the dead
+ * have it mapped as well, under other numbers.
+ */
+static bool is_mapped(const struct case_of *c, uint32_t pid)
 {
-	char path[64], *line = NULL;
-	size_t capacity = 0;
-	bool found = false;
-	FILE *maps;
+	bool found = proc_maps_file(proc_living_thread(pid), c->out->inode);
+	DIR *dir = found ? NULL : opendir("/proc");
+	struct dirent *entry;
 
-	snprintf(path, sizeof(path), "/proc/%u/maps", pid);
-	maps = fopen(path, "re");
-	while (maps && !found && getline(&line, &capacity, maps) > 0) {
-		unsigned long long number;
-
-		found = strstr(line, "/heapspy.") &&
-			sscanf(line, "%*s %*s %*s %*s %llu", &number) == 1 && number == inode;
+	while (dir && !found && (entry = readdir(dir))) {
+		pid = (uint32_t)strtoul(entry->d_name, NULL, 10);
+		found = pid && proc_own_pid(pid) == c->pid &&
+			(!geteuid() || proc_uid(pid) == c->out->uid) &&
+			proc_maps_file(proc_living_thread(pid), c->out->inode);
 	}
-	free(line);
-	if (maps)
-		fclose(maps);
+	if (dir)
+		closedir(dir);
 	return found;
 }
 
 /* By pid, start time, boot and namespace: where the lease did not tell. */
 static void judge_by_number(struct case_of *c)
 {
-	uint32_t pid;
+	uint32_t pid = proc_pid_here(c->pid, c->start_ticks);
 
-	if (c->is_state && !here_is_same_boot(&c->header)) {
+	if (c->use == USE_SOMEBODY && is_mapped(c, pid))
+		c->out->kind = DEAD_STATE_ALIVE;
+	else if (c->is_state && !here_is_same_boot(&c->header))
 		judge_dead(c);
-		return;
-	}
-	pid = proc_pid_here(c->pid, c->start_ticks);
-	if (proc_is_alive(pid, c->start_ticks)) {
+	else if (proc_is_alive(pid, c->start_ticks)) {
 		if (has_image(c))
 			c->out->kind = DEAD_STATE_ALIVE;
 		else
 			judge_dead(c);
-		return;
-	}
-	if (c->is_state && !here_shares_pids(&c->header) && !here_get()->sees_all)
+	} else if (access("/proc/self/stat", F_OK)) {
+		set_reason(c, DEAD_STATE_UNCLEAR,
+			"may be of a process that is not seen from here: is /proc there?");
+	} else if (c->is_state && !here_shares_pids(&c->header) && !here_get()->sees_all) {
 		set_reason(c, DEAD_STATE_UNCLEAR,
 			"is of another pid namespace (a container?), whose processes are not seen "
 			"from here");
-	else if (c->use == USE_SOMEBODY && is_mapped_by(pid, c->out->inode))
-		c->out->kind = DEAD_STATE_ALIVE;
-	else
+	} else if (!c->is_state && c->use == USE_SOMEBODY &&
+		   (!here_get()->sees_all || !c->header.magic)) {
+		set_reason(c, DEAD_STATE_UNCLEAR, "is open in a process that may be making it");
+	} else {
 		judge_dead(c);
+	}
 }
 
 void dead_states_judge(int dir_fd, const char *name, bool is_named, struct dead_state *out)
@@ -284,6 +287,27 @@ ssize_t dead_states_list(int dir_fd, struct dead_state **statesp)
 	}
 	free(entries);
 	return n_states;
+}
+
+int dead_states_claim(int dir_fd, const struct dead_state *state)
+{
+	int fd = openat(
+		dir_fd, state->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB)) {
+		close(fd);
+		return -EBUSY;
+	}
+	/* Who had it before us has removed it. */
+	if (fstat(fd, &st) || !st.st_nlink || st.st_dev != state->device ||
+		st.st_ino != state->inode) {
+		close(fd);
+		return -ENOENT;
+	}
+	return fd;
 }
 
 bool dead_states_remove(int dir_fd, const struct dead_state *state)

@@ -55,6 +55,12 @@ void dead_states_judge(int dir_fd, const char *name, bool is_named, struct dead_
  */
 ssize_t dead_states_list(int dir_fd, struct dead_state **statesp);
 
+/*
+ * Keeps others who call this from the file, until the descriptor that it returns is closed. -EBUSY:
+ * another one has it; -ENOENT: it is gone; or another -errno.
+ */
+int dead_states_claim(int dir_fd, const struct dead_state *state);
+
 /* Removes the file, if it still is the one that was judged, and has_name. False with errno: not. */
 bool dead_states_remove(int dir_fd, const struct dead_state *state);
 

@@ -20,6 +20,7 @@
 #include "analyzer/target/last_sign.h"
 #include "analyzer/target/memory_room.h"
 #include "analyzer/target/proc.h"
+#include "analyzer/target/roots_path.h"
 #include "analyzer/target/state_copy.h"
 #include "analyzer/target/state_source.h"
 #include "preload/state/snapshot_file.h"
@@ -43,7 +44,8 @@ struct live_state {
 	uint64_t keep_bytes;
 	bool keep_is_set;
 	bool was_dead; /* when it was opened, */
-	bool place_is_forgotten;
+	bool places_are_doubted;
+	bool place_is_forgotten, cwd_is_forgotten, tmpdir_is_forgotten;
 	char place[STATE_PATH_BYTES];
 	bool place_is_parents;
 	dev_t exe_device;     /* of the program, once seen */
@@ -121,6 +123,18 @@ bool live_state_refresh(struct live_state *live)
 	return true;
 }
 
+bool live_state_is_mapped(const struct live_state *live)
+{
+	uint32_t tid = proc_living_thread(live->source.pid);
+	struct state_header header;
+	struct stat st;
+
+	if (live->source.fd >= 0)
+		return !fstat(live->source.fd, &st) && proc_maps_file(tid, st.st_ino);
+	return state_source_read(&live->source, 0, &header, sizeof(header)) &&
+	       header.magic == STATE_MAGIC && header.start_id == live->header.start_id;
+}
+
 /*
  * Whether the process runs another program now than the one that made the state.
  * An upgrade of the file underneath it appends " (deleted)" to the name; a
@@ -144,14 +158,16 @@ static bool has_another_image(struct live_state *live)
 	exe[n] = '\0';
 	if (stat(path, &now))
 		return false;
-	if (!strncmp(exe, made_by, strlen(made_by)) &&
-		(!exe[strlen(made_by)] || !strcmp(exe + strlen(made_by), " (deleted)"))) {
-		live->exe_device = now.st_dev;
-		live->exe_inode = now.st_ino;
-		return false;
+	if (strncmp(exe, made_by, strlen(made_by)) ||
+		(exe[strlen(made_by)] && strcmp(exe + strlen(made_by), " (deleted)"))) {
+		snprintf(path, sizeof(path), "/proc/%u/root%s", pid, made_by);
+		if ((stat(path, &then) || now.st_ino != then.st_ino || now.st_dev != then.st_dev) &&
+			!live_state_is_mapped(live))
+			return true;
 	}
-	snprintf(path, sizeof(path), "/proc/%u/root%s", pid, made_by);
-	return stat(path, &then) || now.st_ino != then.st_ino || now.st_dev != then.st_dev;
+	live->exe_device = now.st_dev;
+	live->exe_inode = now.st_ino;
+	return false;
 }
 
 /* An exec of the same file shows by the place of its stack alone. */
@@ -384,9 +400,25 @@ bool live_state_has_place(const struct live_state *live)
 	return live->was_dead ? here_shares_paths(h) : proc_shares_dir(live->source.pid, parent);
 }
 
-void live_state_forget_place(struct live_state *live)
+void live_state_doubt_places(struct live_state *live)
 {
-	live->place_is_forgotten = true;
+	live->places_are_doubted = !geteuid();
+}
+
+/* Of the header that is being written: a process that lives, or a child, can change it under us. */
+static void judge_places(struct live_state *live)
+{
+	const struct state_header *h = &live->header;
+	char place[2 * STATE_PATH_BYTES];
+
+	/* Without a directory of its own it takes one in these, where that is sure to be root's. */
+	live->cwd_is_forgotten = !roots_path_is(h->cwd);
+	live->tmpdir_is_forgotten = !roots_path_is(h->tmpdir);
+	if (h->dir[0] == '/')
+		snprintf(place, sizeof(place), "%s", h->dir);
+	else
+		snprintf(place, sizeof(place), "%s%s%s", h->cwd, h->dir[0] ? "/" : "", h->dir);
+	live->place_is_forgotten = !roots_path_is(place);
 }
 
 static void take_own_cwd(struct state_header *state)
@@ -408,8 +440,15 @@ static void choose_place(struct live_state *live)
 		state->next_number = 1;
 		return;
 	}
-	if (live_state_has_place(live))
+	if (live->places_are_doubted)
+		judge_places(live);
+	if (live_state_has_place(live)) {
+		if (live->cwd_is_forgotten)
+			take_own_cwd(state);
+		if (live->tmpdir_is_forgotten)
+			state->tmpdir[0] = '\0';
 		return;
+	}
 	state->dir[0] = '\0';
 	state->tmpdir[0] = '\0';
 	state->next_number = 1;

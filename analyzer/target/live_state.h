@@ -50,6 +50,12 @@ const struct state_header *live_state_header(const struct live_state *live);
 bool live_state_refresh(struct live_state *live);
 
 /*
+ * Whether the process has the state mapped, so that the image that made it is there; true where its
+ * maps cannot be read.
+ */
+bool live_state_is_mapped(const struct live_state *live);
+
+/*
  * Whether the process, or the program image that made this state, is no more.
  * Once true it stays so.
  */
@@ -93,8 +99,12 @@ void live_state_set_keep(struct live_state *live, uint64_t keep_bytes);
 /* Whether what it says of places is to be followed, and means here what it means there. */
 bool live_state_has_place(const struct live_state *live);
 
-/* It is not. */
-void live_state_forget_place(struct live_state *live);
+/*
+ * If we are root, in what is written from now on: it is not to be followed where others can lead
+ * root elsewhere. A process that gave up its rights can write to its state, and to its directories,
+ * all the same.
+ */
+void live_state_doubt_places(struct live_state *live);
 
 /* Whether the state belongs to another user, so that what it says of places is not to be followed.
  */

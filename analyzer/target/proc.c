@@ -177,6 +177,28 @@ uint32_t proc_living_thread(uint32_t pid)
 	return found;
 }
 
+bool proc_maps_file(uint32_t pid, uint64_t inode)
+{
+	char path[64], *line = NULL;
+	size_t capacity = 0;
+	bool found = false;
+	FILE *maps;
+
+	snprintf(path, sizeof(path), "/proc/%u/maps", pid);
+	maps = fopen(path, "re");
+	if (!maps)
+		return errno != ENOENT && errno != ESRCH;
+	while (!found && getline(&line, &capacity, maps) > 0) {
+		unsigned long long number;
+
+		found = strstr(line, "/heapspy.") &&
+			sscanf(line, "%*s %*s %*s %*s %llu", &number) == 1 && number == inode;
+	}
+	free(line);
+	fclose(maps);
+	return found;
+}
+
 uint32_t proc_uid(uint32_t pid)
 {
 	char text[128];

@@ -50,6 +50,12 @@ uint32_t proc_living_thread(uint32_t pid);
 /* The effective user that /proc shows for it; -1 unknown. */
 uint32_t proc_uid(uint32_t pid);
 
+/*
+ * Whether the process has a state in a file of this inode number mapped; true where its maps cannot
+ * be read though it is there.
+ */
+bool proc_maps_file(uint32_t pid, uint64_t inode);
+
 /* VmRSS in bytes; 0 unknown. */
 uint64_t proc_rss_bytes(uint32_t pid);
 

@@ -13,14 +13,31 @@
 #include "preload/rawsys.h"
 #include "preload/state/snapshot_dir.h"
 
+/*
+ * Gives a directory that we have made its mode, whatever the umask says. Not what a link leads to
+ * that has taken its place: root may be at work in a directory of others.
+ */
+static int open_up(const char *path)
+{
+	long fd = rawsys(SYS_open, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), ret;
+
+	if (fd == -EACCES) /* by that very umask, and never for root */
+		return (int)rawsys(SYS_chmod, path, 0700);
+	if (fd < 0)
+		return (int)fd;
+	ret = rawsys(SYS_fchmod, fd, 0700);
+	rawsys(SYS_close, fd);
+	return (int)ret;
+}
+
 /* Makes path, or accepts it if it is there; only_ours: not somebody else's. */
 static int make_dir(const char *path, int only_ours)
 {
 	struct stat st;
 	long ret = rawsys(SYS_mkdir, path, 0700);
 
-	if (!ret) /* whatever the umask says */
-		return (int)rawsys(SYS_chmod, path, 0700);
+	if (!ret)
+		return open_up(path);
 	if (ret != -EEXIST)
 		return (int)ret;
 	ret = only_ours ? rawsys(SYS_lstat, path, &st) : rawsys(SYS_stat, path, &st);
@@ -53,7 +70,7 @@ static int own_dir(const struct state_header *state, char *dir)
 	if (fd >= 0) {
 		/* We are to read it again, whatever the umask says. */
 		rawsys(SYS_fchmod, fd, 0600);
-		got = rawsys(SYS_write, fd, mine, n);
+		got = rawsys(SYS_pwrite64, fd, mine, n, 0);
 		rawsys(SYS_close, fd);
 		if (got != (long)n)
 			rawsys(SYS_unlink, dir); /* a nameless owner would lock us out */
@@ -73,6 +90,21 @@ static int own_dir(const struct state_header *state, char *dir)
 	return got < 0 ? (int)got : got == (long)n && !memcmp(mine, theirs, n);
 }
 
+/* 1: base is a directory of our own inside what it was, n bytes long; 0: it is another's, too. */
+static int take_inside(const struct state_header *state, char *base, size_t n, uint64_t unit_ns)
+{
+	int ret;
+
+	if (log_format(base + n, SNAPSHOT_DIR_BYTES - n, "/%s.%u.%lu", state->comm, state->pid,
+		    state->start_ns / unit_ns) >= SNAPSHOT_DIR_BYTES - n)
+		return -ENAMETOOLONG;
+	for (n++; base[n]; n++)
+		if (base[n] == '/')
+			base[n] = '_';
+	ret = make_dir(base, 1);
+	return ret < 0 ? ret : own_dir(state, base);
+}
+
 /* Settles for base, unless it is for somebody else, or for a directory of our own inside it. */
 static int take(const struct state_header *state, int only_ours, int is_parents, char *base)
 {
@@ -82,19 +114,14 @@ static int take(const struct state_header *state, int only_ours, int is_parents,
 	if (ret < 0)
 		return ret;
 	ret = is_parents ? 0 : own_dir(state, base);
-	if (ret)
-		return ret < 0 ? ret : 0;
-	/* Milliseconds of uptime: short, and another one after an exec. */
-	if (log_format(base + n, SNAPSHOT_DIR_BYTES - n, "/%s.%u.%lu", state->comm, state->pid,
-		    state->start_ns / 1000000) >= SNAPSHOT_DIR_BYTES - n)
-		return -ENAMETOOLONG;
-	for (n++; base[n]; n++)
-		if (base[n] == '/')
-			base[n] = '_';
-	ret = make_dir(base, 1);
-	if (ret < 0)
-		return ret;
-	ret = own_dir(state, base);
+	/*
+	 * Milliseconds of uptime: short, and another one after an exec. Of containers that are
+	 * started together several may begin in one, with one pid.
+	 */
+	if (!ret)
+		ret = take_inside(state, base, n, 1000000);
+	if (!ret)
+		ret = take_inside(state, base, n, 1);
 	return ret == 1 ? 0 : ret < 0 ? ret : -EEXIST;
 }
 

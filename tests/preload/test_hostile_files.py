@@ -1,9 +1,13 @@
 """What others may put where heapspy reads and writes: no reader waits, nobody's files are touched."""
 import os
+import pathlib
 import re
+import shutil
 import socket
+import stat
 import subprocess
 import threading
+import time
 
 import hspy
 import pytest
@@ -393,6 +397,32 @@ def test_modes_whatever_the_umask(tmp_path, state_dir, mask):
     assert (tmp_path / "run").stat().st_mode & 0o7777 == 0o700
     modes = {path.name: path.stat().st_mode & 0o7777 for path in (tmp_path / "run").iterdir()}
     assert len(modes) >= 3 and set(modes.values()) == {0o600}, modes
+
+
+@as_root
+def test_a_directory_that_is_swapped_as_soon_as_it_is_made(tmp_path, state_dir):
+    """Root at work in a directory of somebody else, who puts a link where root has just made a directory."""
+    theirs, precious = tmp_path / "theirs", tmp_path / "precious"
+    for path in (theirs, precious):
+        path.mkdir()
+    precious.chmod(0o755)
+    os.chown(theirs, hspy.NOBODY, hspy.NOBODY)
+    hspy.run([hspy.victim("prog_exit"), "SIGKILL"], theirs / "out", expect=-9, sample=1, interval=0)
+    words = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=mkdir", "-e", "inject=mkdir:delay_exit=300000",
+             hspy.COMMAND, "recover"]
+    with subprocess.Popen(words, cwd=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as command_:
+        deadline = time.monotonic() + PATIENCE_S
+        while not (made := list(theirs.glob("heapspy.*"))) and command_.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(.001)
+        if not made:
+            pytest.skip(f"no strace here: {command_.stderr.read()}")
+        made[0].rename(theirs / "moved")
+        made[0].symlink_to(precious)
+        command_.communicate(timeout=PATIENCE_S)
+    for path in pathlib.Path("/tmp").glob(f"{made[0].name}*"):
+        shutil.rmtree(path)
+    assert stat.S_IMODE(precious.stat().st_mode) == 0o755 and os.listdir(precious) == []
 
 
 # Every open of theirs.

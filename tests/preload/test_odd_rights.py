@@ -233,14 +233,19 @@ def test_other_namespaces_by_programs(wrapper, open_dir):
 
 
 SIGNALS = """
-import os, signal, sys, threading, time
-signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGUSR1])
+import ctypes, os, signal, sys, threading
+waited_for = [signal.SIGTERM, signal.SIGUSR1]
+signal.pthread_sigmask(signal.SIG_BLOCK, waited_for)
+by_file = ctypes.CDLL(None).signalfd(-1, (ctypes.c_uint64 * 16)(sum(1 << number - 1 for number in waited_for)), 0)
 threads = [threading.Thread(target=lambda: [str(i) for i in range(30000)]) for _ in range(int(sys.argv[1]))]
 for thread in threads:
 	thread.start()
 for round in range(20):
 	os.kill(os.getpid(), signal.SIGTERM if round % 2 else signal.SIGUSR1)
-	print(signal.sigwait([signal.SIGTERM, signal.SIGUSR1]).name)
+	if round % 4 < 2:
+		print(signal.sigwait(waited_for).name)
+	else: # its number comes first
+		print(signal.Signals(int.from_bytes(os.read(by_file, 128)[:4], "little")).name)
 for thread in threads:
 	thread.join()
 """

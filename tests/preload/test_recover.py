@@ -3,6 +3,7 @@ What each way to die leaves behind, what heapspy recover makes of it, and whose 
 
 (test_recover_kills.py kills at random moments.)
 """
+import fcntl
 import json
 import os
 import pathlib
@@ -18,7 +19,8 @@ import time
 import hspy
 import pytest
 
-CHOSEN = ["return", "exit", "_exit", "_Exit", "quick_exit", "pthread_exit", "in_thread", "in_handler", "in_destructor"]
+CHOSEN = ["return", "exit", "_exit", "_Exit", "quick_exit", "pthread_exit", "in_thread", "in_all_threads",
+          "in_handler", "in_destructor"]
 KILLED = {"abort": 6, "SIGTERM": 15, "SIGKILL": 9, "SIGSEGV": 11}
 # In the middle of an allocation for ever: what is kept is what it had.
 IDLE = "import signal, sys; kept = [bytes(3000 + i) for i in range(500)]; print('ready', flush=True); signal.pause()"
@@ -124,7 +126,7 @@ def test_exec_keeps_what_the_image_before_has_seen(tmp_path, state_dir):
 
 def test_exec_leaves_nothing_of_what_has_seen_nothing(tmp_path, state_dir):
     """Shells and the like become other programs all the time; and with no one to write, nobody asks."""
-    hspy.run(["sh", "-c", f"exec env {shlex.quote(hspy.victim('prog_exit'))} exit"], tmp_path, expect=42)
+    hspy.run(["sh", "-c", f"exec env {shlex.quote(hspy.victim('prog_exit'))} exit"], tmp_path, expect=42, sample="1GiB")
     assert states(state_dir) == []
     hspy.run([hspy.victim("prog_exec"), "--", hspy.victim("prog_exit"), "exit"], tmp_path, expect=42, sample=1,
              writer="off")
@@ -250,6 +252,109 @@ def test_the_living_are_left_alone(tmp_path, state_dir):
         assert recover_json()["states"] == [] and states(state_dir) == [state]
 
 
+def test_the_living_whose_program_was_replaced(tmp_path, state_dir):
+    """Its file has another name by now, and its name belongs to another file."""
+    program = tmp_path / "sleep"
+    shutil.copyfile(shutil.which("sleep"), program)
+    program.chmod(0o755)
+    idle = subprocess.Popen([program, "60"], env=hspy.environment(tmp_path / "run", sample=1, writer="external"))
+    try:
+        until(lambda: states(state_dir) and states(state_dir)[0].read_bytes()[:8] != bytes(8))
+        program.rename(tmp_path / "sleep.old")
+        shutil.copyfile(shutil.which("sleep"), program)
+        assert recover_json()["states"] == [] and len(states(state_dir)) == 1
+        hspy.heapspy("snapshot", "-o", tmp_path / "now.hspy", idle.pid)
+    finally:
+        idle.kill()
+        idle.wait()
+    assert len(recover_json()["states"]) == 1 and states(state_dir) == []
+
+
+@root_only
+def test_without_proc_nobody_is_dead(tmp_path, state_dir):
+    """From another pid namespace, too, where no signal finds the process."""
+    blind = unshared("sh", "-c", 'while umount -l /proc; do :; done 2>/dev/null; exec "$@"', "sh")
+    with Idle(tmp_path, sample=1, writer="external") as idle:
+        (state,) = states(state_dir)
+        assert "is /proc there?" in recover(prefix=blind).stderr and state.exists()
+        idle.kill()
+    assert recovered(prefix=blind, cwd=tmp_path)["state"] == str(state)
+
+
+def test_a_file_that_somebody_has_open_is_being_made(tmp_path, state_dir):
+    """By a process of another container, say. Under heapspy run, which removes what the dead left half made."""
+    path = pathlib.Path(state_dir, f"heapspy.{os.geteuid()}.2147483646.5-7")
+    script = 'cp /dev/null "$0"; sleep 2.5'
+    with open(tmp_path / "making", "wb") as out, subprocess.Popen(
+            [hspy.COMMAND, "run", "--dir", tmp_path / "run", "--", "sh", "-c", script, path], stderr=out) as run:
+        until(path.exists)
+        with open(path, "r+b") as maker:
+            assert run.wait(30) == 0 and path.exists()
+            done = recover(path)
+            assert "is left alone: it is open" in done.stderr and path.exists() and maker
+    assert [one["outcome"] for one in recover_json()["states"]] == ["unfinished"] and not path.exists()
+
+
+def test_several_at_once(tmp_path, state_dir):
+    """Each state becomes one snapshot, whoever of them writes it."""
+    for number in range(8):
+        kill_one(tmp_path / str(number))
+    at_once = [subprocess.Popen([hspy.COMMAND, "recover", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+               for _ in range(4)]
+    outcomes = []
+    for one in at_once:
+        out, err = one.communicate(timeout=60)
+        assert one.returncode == 0, err
+        outcomes += [state["outcome"] for state in json.loads(out)["states"]]
+    assert outcomes.count("recovered") == 8 and states(state_dir) == []
+    assert [len(hspy.snapshots(tmp_path / str(number))) for number in range(8)] == 8 * [1]
+
+
+def test_one_that_another_one_is_at(tmp_path, state_dir):
+    state = kill_one(tmp_path)
+    with open(state, "rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = recover()
+        assert "is another heapspy recover's at this moment" in done.stderr and state.exists()
+    assert recovered()["state"] == str(state)
+
+
+# In a namespace of its own, behind the program's back: a library that is linked with ours.
+SECOND = """
+import ctypes, os, signal
+kept = [bytes(3000 + i) for i in range(100)]
+libc = ctypes.CDLL(None)
+libc.dlmopen.restype = ctypes.c_void_p
+assert libc.dlmopen(ctypes.c_long(-1), os.environ["SECOND"].encode(), 2), "no second copy"
+kept += [bytes(100000) for i in range(50)]
+print("ready", flush=True)
+signal.pause()
+"""
+
+
+def test_a_second_copy_of_the_library(tmp_path, monkeypatch):
+    """It is not the next image of its process: the first goes on, and what it has seen is kept."""
+    monkeypatch.setenv("SECOND", str(hspy.LIBRARY))
+    monkeypatch.setenv("HEAPSPY_STATE", os.environ["HEAPSPY_STATE"])
+    state_dir = os.environ["HEAPSPY_STATE"]
+    with Idle(tmp_path, argv=[sys.executable, "-I", "-c", SECOND], sample=1, interval=0) as idle:
+        assert len(states(state_dir)) == 2
+        idle.kill()
+    first = min(recover_json()["states"], key=lambda one: one["state"])
+    assert first["outcome"] == "recovered" and first["live_bytes"] > 5e6
+
+
+def test_an_exec_without_descriptors_keeps_the_state_before(tmp_path, state_dir):
+    """What cannot be looked at is not removed."""
+    script = ("import os, resource, sys\nkept = [bytes(3000 + i) for i in range(100)]\n"
+              "resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))\n"
+              "try:\n    while True: os.set_inheritable(os.dup(0), True)\nexcept OSError: pass\n"
+              "os.close(19)\nos.execv(sys.argv[1], sys.argv[1:])")
+    hspy.run([sys.executable, "-I", "-c", script, hspy.victim("prog_exit"), "exit"], tmp_path, expect=42, sample=1)
+    (one,) = recover_json()["states"]
+    assert one["program"].startswith("python") and one["outcome"] == "recovered"
+
+
 def test_a_number_that_somebody_else_has_now(tmp_path, state_dir):
     """The pid of a living process, of another start time: nobody has the state mapped."""
     state = kill_one(tmp_path)
@@ -295,6 +400,37 @@ def test_a_process_of_another_pid_namespace(tmp_path, state_dir):
     one = next(one for one in recover_json(cwd=tmp_path / "here")["states"] if one["state"] == str(state))
     assert one["outcome"] == "recovered" and one["snapshot"].startswith(f"{tmp_path}/here/heapspy.")
     assert not (tmp_path / "theirs").exists() and not state.exists()
+
+
+def test_containers_that_share_their_directories(tmp_path, state_dir):
+    """In each the service is process 1, on the same volume for snapshots and the same tmpfs for states."""
+    prefix = unshared("env", f"LD_PRELOAD={hspy.LIBRARY}")
+    volume = tmp_path / "volume"
+    volume.mkdir()
+
+    def runs():
+        """The start times of the processes in each directory."""
+        return sorted([hspy.info(path)["start_ns"] for path in hspy.snapshots(directory)]
+                      for directory, _, names in os.walk(volume) if any(name.endswith(".hspy") for name in names))
+
+    script = "import os, time\nprint(os.getpid(), flush=True)\nwhile True: time.sleep(.001); bytes(1000)"
+    services = [subprocess.Popen([*prefix, sys.executable, "-I", "-c", script],
+                                 env=hspy.environment(volume / "%c.%p", (), sample=1, interval="50ms"),
+                                 stdout=subprocess.PIPE, start_new_session=True) for _ in range(4)]
+    try:
+        for service in services:
+            assert service.stdout.readline() == b"1\n"
+        until(lambda: len(list(volume.rglob("000002.hspy"))) == 4)
+        assert len(states(state_dir)) == 4
+    finally:
+        for service in services:
+            os.killpg(service.pid, signal.SIGKILL)
+            service.wait()
+            service.stdout.close()
+    until(lambda: len(states(state_dir)) == 4 and len(recover_json("--dry-run")["states"]) == 4)
+    report = recover_json(cwd=tmp_path)
+    assert [one["outcome"] for one in report["states"]] == 4 * ["recovered"] and states(state_dir) == []
+    assert len(runs()) == 4 and all(len(set(starts)) == 1 for starts in runs()), "each directory holds one process"
 
 
 def test_a_look_from_inside_a_namespace(tmp_path, state_dir):
@@ -346,15 +482,30 @@ def test_states_of_other_users(tmp_path, state_dir):
 
 
 @root_only
-def test_root_does_not_follow_a_directory_that_others_can_lead_elsewhere(tmp_path, state_dir):
-    theirs, here = tmp_path / "theirs", tmp_path / "here"
-    theirs.mkdir()
-    here.mkdir()
-    kill_one(theirs / "out")
+@pytest.mark.parametrize("way", ["absolute", "relative", "link", "cwd"])
+def test_root_does_not_follow_a_directory_that_others_can_lead_elsewhere(way, tmp_path, state_dir):
+    """Which a state can say that was root's, and that its process could write to without any rights."""
+    theirs, ours, here = (tmp_path / name for name in ("theirs", "ours", "here"))
+    for path in (theirs, ours, here):
+        path.mkdir()
     os.chown(theirs, hspy.NOBODY, hspy.NOBODY)
+    (tmp_path / "link").symlink_to(theirs)
+    (ours / "file").touch()
+    # The last: where it would go when its own directory cannot be.
+    directory = {"absolute": theirs / "out", "relative": "../theirs/out", "link": tmp_path / "link" / "out",
+                 "cwd": ours / "file"}[way]
+    hspy.run([hspy.victim("prog_exit"), "SIGKILL"], directory, expect=-9, sample=1, interval=0,
+             cwd=theirs if way == "cwd" else ours)
     done = recover(cwd=here)
-    assert "written into the working directory" in done.stderr
-    assert list(here.rglob("*.hspy")) and not list(theirs.rglob("*.hspy"))
+    assert way == "cwd" or "written into the working directory" in done.stderr
+    assert list(here.rglob("*.hspy")) and not os.listdir(theirs)
+
+
+@root_only
+def test_root_follows_a_directory_of_its_own(tmp_path, state_dir):
+    (tmp_path / "ours" / "below").mkdir(parents=True)
+    kill_one(tmp_path / "ours" / "below" / "out")
+    assert recovered(cwd="/")["snapshot"] == str(tmp_path / "ours" / "below" / "out" / "000001.hspy")
 
 
 # What is there
@@ -408,6 +559,20 @@ def test_damaged_states(tmp_path, state_dir):
     recover("--remove-damaged", code=3)
     assert states(state_dir) == [] and not (tmp_path / "never").exists()
     recover()
+
+
+def test_many_damaged_states(tmp_path, state_dir):
+    """As an update of the library leaves them: some lines, not hundreds."""
+    state = kill_one(tmp_path / "never")
+    patch(state, 8, b"\xff\x00\x00\x00")
+    for i in range(30):
+        shutil.copy(state, state.with_name(f"{state.name}{i}"))
+    done = recover(code=3)
+    lines = done.stderr.splitlines()
+    assert len(lines) == 11 and lines[-1] == "heapspy: 21 states more cannot be dealt with; heapspy recover --json " \
+        "tells of all"
+    assert "31 states not, see above" in done.stdout
+    assert len([one for one in recover_json(code=3)["states"] if "another version" in one["reason"]]) == 31
 
 
 def test_what_is_no_state(tmp_path, state_dir):
@@ -485,6 +650,41 @@ def test_sweep(tmp_path, monkeypatch):
             hspy.run(["/bin/true"], tmp_path / "true")
             assert states(small) == sorted([alive, other_boot, elsewhere, dead[2]])
         assert {one["outcome"] for one in recover_json("--dry-run")["states"]} == {"recoverable"}
+
+
+def test_what_may_not_go_counts_for_nothing(tmp_path, monkeypatch):
+    """Whether it is older or younger than the dead: it may be alive, elsewhere."""
+    with hspy.small_tmpfs(tmp_path / "states", "8m") as small:
+        monkeypatch.setenv("HEAPSPY_STATE", str(small))
+        dead = kill_one(tmp_path / "run")
+        grow(dead, 2)
+        other_boot = kill_one(tmp_path / "run")
+        patch(other_boot, header(other_boot)["boot_id"], bytes(range(16)))
+        grow(other_boot, 3)
+        hspy.run(["/bin/true"], tmp_path / "true")
+        assert states(small) == sorted([dead, other_boot])
+        grow(dead, 4.2)
+        hspy.run(["/bin/true"], tmp_path / "true")
+        assert states(small) == [other_boot]
+
+
+@root_only
+def test_sweep_from_another_time_namespace(tmp_path, monkeypatch):
+    """A living process has another start time there."""
+    prefix = ["unshare", "-T", "--fork", "--boottime", "864000", "env", f"LD_PRELOAD={hspy.LIBRARY}"]
+    if subprocess.run([*prefix[:-2], "true"], stderr=subprocess.DEVNULL, check=False).returncode:
+        pytest.skip("no time namespace to be had here")
+    with hspy.small_tmpfs(tmp_path / "states", "4m") as small:
+        monkeypatch.setenv("HEAPSPY_STATE", str(small))
+        with Idle(tmp_path / "idle", sample=1, writer="external", state_max="256KiB") as idle:
+            (state,) = states(small)
+            grow(state, 2.2)
+            hspy.run([*prefix, "/bin/true"], tmp_path / "true", preload=())
+            assert states(small) == [state]
+            assert recover_json(prefix=prefix[:-2])["states"] == [] and state.exists()
+            idle.kill()
+        hspy.run([*prefix, "/bin/true"], tmp_path / "true", preload=())
+        assert states(small) == []
 
 
 def test_sweep_of_images_that_exec_has_replaced(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import select
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -335,6 +336,26 @@ def test_the_process_that_matters_is_named(tmp_path):
     first, second = lines_of_heapspy(done.stderr)
     assert f"Most memory: prog_basic (pid {hspy.info(hspy.snapshots(big)[0])['pid']})." in first
     assert str(big) in first and str(big) in second and "3 more processes with snapshots" in second
+
+
+def test_a_process_that_wrote_its_snapshots_itself_is_counted(tmp_path):
+    """One that was there for long enough to be seen."""
+    victim, python = shlex.quote(hspy.victim("prog_basic")), shlex.quote(sys.executable)
+    script = "import time; kept = [bytes(3000) for i in range(100)]; time.sleep(1)"
+    done = run("sh", "-c", f"{victim} 3000 0; HEAPSPY_WRITER=inline {python} -I -c '{script}'; exit 3", sample=1,
+               dir=tmp_path)
+    assert done.returncode == 3 and len(directories(tmp_path)) == 3
+    assert "2 more processes with snapshots" in lines_of_heapspy(done.stderr)[1], done.stderr
+
+
+def test_a_second_copy_of_the_library(tmp_path):
+    """It is not the next image of its process: of the first there is a snapshot of its end."""
+    script = ("import ctypes, sys\nlibc = ctypes.CDLL(None)\nlibc.dlmopen.restype = ctypes.c_void_p\n"
+              "assert libc.dlmopen(ctypes.c_long(-1), sys.argv[1].encode(), 2)\n"
+              "import time; time.sleep(.5); sys.kept = bytes(5000000)\nimport os; os.kill(os.getpid(), 9)")
+    done = run(sys.executable, "-I", "-c", script, hspy.LIBRARY, sample=1, dir=tmp_path)
+    assert done.returncode == 137
+    assert max(hspy.info(path)["live_bytes"] for path in hspy.snapshots(tmp_path)) > 5e6, done.stderr
 
 
 DAEMON = """
