@@ -300,7 +300,8 @@ HS_EXPORT int daemon(int keep_directory, int keep_descriptors)
 
 /*
  * What a program locks is all that its process has, ours too. If that is more than it may, what was
- * only reserved for the state can go.
+ * only reserved for the state can go; and if it is not, too, for it is more that the program may
+ * want to lock, be it as the stacks of threads (MCL_FUTURE).
  */
 HS_EXPORT int mlockall(int flags)
 {
@@ -310,8 +311,10 @@ HS_EXPORT int mlockall(int flags)
 	resolve_early();
 	result = next.mlockall(flags);
 	state = process_state();
-	if (result < 0 && errno == ENOMEM && state && !hs_load_relaxed(&process_seccomp) &&
-		process_state_spare_locked(state))
+	if (!(result < 0 ? errno == ENOMEM : flags & MCL_CURRENT) || !state ||
+		hs_load_relaxed(&process_seccomp))
+		return result;
+	if (process_state_spare_locked(state, !result) && result < 0)
 		result = next.mlockall(flags);
 	return result;
 }

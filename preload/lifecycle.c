@@ -96,7 +96,8 @@ static enum unwind_mode unwind_mode(void)
 /* One that is being made, or made; a forked child may still be at work in its parent's. */
 static bool is_ours(const struct state_header *state)
 {
-	return !hs_load_relaxed(&state->magic) || process_state() == state;
+	return state && hs_load_relaxed(&state->magic) ? process_state() == state
+						       : process_is_making_state();
 }
 
 /* Everything that is done once an image, but for the state. */
@@ -142,20 +143,14 @@ static HS_COLD bool begin(void)
  */
 static void keep_two_states(struct state_header *state)
 {
-	static struct {
-		struct state_header *state;
-		uint64_t bytes;
-	} own, ancestors;
-	uint64_t bytes = ancestors.bytes;
+	static struct state_header *own, *ancestors;
+	static uint64_t ancestors_bytes;
 
-	if (ancestors.state) {
-		if (hs_load_relaxed(&ancestors.state->max_bytes) < bytes)
-			bytes = ancestors.state->max_bytes; /* the rest was given back before */
-		rawsys(SYS_munmap, ancestors.state, bytes);
-	}
+	if (ancestors)
+		rawsys(SYS_munmap, ancestors, ancestors_bytes);
 	ancestors = own;
-	own.state = state;
-	own.bytes = state->max_bytes;
+	ancestors_bytes = state_map_own.before_bytes;
+	own = state;
 }
 
 /* The state of this process image, or of this forked child. */
@@ -171,6 +166,8 @@ static HS_COLD struct state_header *make_state(bool forked)
 		state = process_state_create(
 			&process_settings, &facts, forked ? HEAPSPY_INFO_FORK_CHILD : 0);
 	}
+	if (!process_is_making_state())
+		return NULL;
 	if (!state) {
 		hs_store_relaxed(&process_page.pass_through, 1);
 		return NULL;
@@ -206,6 +203,9 @@ HS_COLD struct state_header *lifecycle_state_or_make(void)
 	 */
 	if (begun == DONE && !(forked && process_state_is_vfork_child()))
 		state = make_state(forked);
+	/* A handler has forked, and we are the child: what was begun here is its parent's. */
+	if (!process_is_making_state())
+		return lifecycle_state_or_make();
 	hs_store_release(&process_page.making_state, 0);
 	return state;
 }

@@ -87,10 +87,17 @@ void limit_watch_first_look(struct state_header *state)
 	struct memory_limit_look seen;
 	struct state_room room;
 
+	/* A vfork child may be killed in here, and would leave the lock to nobody. */
 	if (hs_load_relaxed(&process_page.threaded) || state->lease.pid ||
+		(uint32_t)rawsys(SYS_getpid, 0) != state->pid ||
 		!hs_cas_acq_rel(&state->writer_lock, &unlocked, (uint32_t)rawsys(SYS_gettid, 0)))
 		return;
+	hs_add_relaxed(&process_page.writing, 1);
 	look(false, &seen, &room);
+	/* A handler may have forked, and we are the child: room and lock are the parent's. */
+	if (!hs_load_relaxed(&process_page.writing))
+		return;
+	hs_sub_relaxed(&process_page.writing, 1);
 	set_room(state, &room);
 	hs_store_release(&state->writer_lock, 0);
 }

@@ -32,6 +32,7 @@ struct __attribute__((aligned(PROCESS_PAGE_BYTES))) process_page {
 	uint32_t helper_left; /* the same, until the program makes its next thread */
 	uint32_t overdue_said;
 	uint32_t exit_progress; /* enum exit_progress */
+	uint32_t writing; /* how often writer_lock is held: handlers leave while others write */
 };
 
 enum exit_progress { EXIT_NOT_BEGUN, EXIT_BEGUN, EXIT_DONE };
@@ -51,6 +52,15 @@ extern uint32_t process_generation __attribute__((visibility("hidden")));
 static inline struct state_header *process_state(void)
 {
 	return hs_load_acquire(&process_page.state);
+}
+
+/*
+ * For who makes the state: whether this is the process that it began in. A handler may have forked,
+ * and we are the child.
+ */
+static inline bool process_is_making_state(void)
+{
+	return hs_load_relaxed(&process_page.making_state);
 }
 
 /*

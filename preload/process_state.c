@@ -2,16 +2,19 @@
  * process_state.c - owns the first filling of a state. When one is made is decided
  * in lifecycle.c; how it grows, in state/; where its file lies, in state_files.c.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include "preload/clock.h"
+#include "preload/compiler.h"
 #include "preload/cpu_budget.h"
 #include "preload/limit_watch.h"
 #include "preload/live_table.h"
@@ -34,6 +37,7 @@
 #define MAX_BYTES_MIN      (256u << 10)
 #define WATCH_AFTER_NS     100000000ull /* the first look at the memory limit */
 #define TICK_NS            10000000ull  /* USER_HZ */
+#define PAGE_BYTES         4096
 
 /* The start of a small file, NUL-terminated; its length, 0 when it cannot be read. */
 static size_t read_file(const char *path, char *out, size_t bytes)
@@ -104,60 +108,72 @@ void process_state_read_facts(struct process_facts *facts)
 	read_boot_id(facts->boot_id);
 }
 
-uint64_t process_state_start_ticks(uint32_t pid, uint32_t *ppidp)
+/* Of /proc/PID/stat; all zero when it cannot be read. */
+struct stat_fields {
+	char condition; /* 'R', 'S', 'D' */
+	uint32_t parent;
+	uint64_t start_ticks, mapped_bytes, resident_pages;
+};
+
+static HS_COLD void read_stat(uint32_t pid, struct stat_fields *stat)
 {
-	char path[48], text[512];
-	uint64_t value = 0;
+	char path[32], text[384]; /* the stack may be a small one */
 	unsigned field = 2;
+	uint64_t value;
 	const char *p;
 
-	*ppidp = 0;
+	memset(stat, 0, sizeof(*stat));
 	if (pid)
 		log_format(path, sizeof(path), "/proc/%u/stat", pid);
 	else
 		strcpy(path, "/proc/self/stat");
 	read_file(path, text, sizeof(text));
 	p = strrchr(text, ')'); /* the command before it may hold anything */
-	for (; p && *p && field < 22; p++) {
+	for (; p && *p && field < 24; p++) {
 		if (*p != ' ')
 			continue;
-		field++;
+		if (++field == 3)
+			stat->condition = p[1];
 		for (value = 0; p[1] >= '0' && p[1] <= '9'; p++)
 			value = value * 10 + (uint64_t)(p[1] - '0');
 		if (field == 4)
-			*ppidp = (uint32_t)value;
+			stat->parent = (uint32_t)value;
+		else if (field == 22)
+			stat->start_ticks = value;
+		else if (field == 23)
+			stat->mapped_bytes = value;
+		else if (field == 24)
+			stat->resident_pages = value;
 	}
-	return field == 22 ? value : 0;
 }
 
-/* From field n of a text of /proc/PID/stat on; n is greater than 2. */
-static const char *stat_from(const char *text, unsigned n)
+uint64_t process_state_start_ticks(uint32_t pid, uint32_t *ppidp)
 {
-	const char *p = strrchr(text, ')');
+	struct stat_fields stat;
 
-	for (n -= 2; p && *p && n; p++)
-		n -= *p == ' ';
-	return p ? p : "";
+	read_stat(pid, &stat);
+	*ppidp = stat.parent;
+	return stat.start_ticks;
 }
 
 bool process_state_is_vfork_child(void)
 {
-	char path[48], own[512], its[512];
-	const char *a, *b;
-	uint32_t parent;
+	struct stat_fields own, its;
+	unsigned tries;
 
-	process_state_start_ticks(0, &parent);
-	log_format(path, sizeof(path), "/proc/%u/stat", parent);
-	/* Of its main thread: with a second one it would have a state, see thread_made(). */
-	if (!read_file(path, its, sizeof(its)) || !read_file("/proc/self/stat", own, sizeof(own)) ||
-		*stat_from(its, 3) != 'D')
-		return false;
-	/* Fields 23 and 24, size and resident pages, of one memory or of two. */
-	a = stat_from(own, 23);
-	b = stat_from(its, 23);
-	for (; *a && *a == *b && a < stat_from(own, 25); a++, b++)
-		;
-	return *a && a == stat_from(own, 25);
+	/*
+	 * Of one memory, or of two. (The parent's are those of its main thread: with a second one
+	 * it would have a state, see thread_made().) The first look may make a page resident
+	 * between its halves; the second one does not.
+	 */
+	for (tries = 0; tries < 2; tries++) {
+		read_stat(0, &own);
+		read_stat(own.parent, &its);
+		if (its.condition == 'D' && own.mapped_bytes == its.mapped_bytes &&
+			own.resident_pages == its.resident_pages)
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -203,11 +219,29 @@ static uint64_t below_limit(int resource, uint64_t bytes)
 	return limit.rlim_cur / 16 < MAX_BYTES_MIN ? MAX_BYTES_MIN : limit.rlim_cur / 16;
 }
 
-bool process_state_spare_locked(struct state_header *state)
+/* Whether RLIMIT_MEMLOCK holds for the caller: a right may lift it, as only an attempt tells. */
+static bool is_lock_limited(void)
+{
+	struct rlimit limit;
+	long at;
+
+	if (rawsys(SYS_getrlimit, RLIMIT_MEMLOCK, &limit) < 0)
+		return false;
+	/* Without access, so nothing is made resident. */
+	at = rawsys(SYS_mmap, 0, limit.rlim_cur + PAGE_BYTES, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_LOCKED, -1, 0);
+	if (at < 0 && at > -4096)
+		return at == -EAGAIN;
+	rawsys(SYS_munmap, at, limit.rlim_cur + PAGE_BYTES);
+	return false;
+}
+
+bool process_state_spare_locked(struct state_header *state, bool is_locked)
 {
 	uint64_t max_bytes = below_limit(RLIMIT_MEMLOCK, state->max_bytes);
 
-	if (!state_map_lower_cap(state, max_bytes))
+	if (max_bytes == state->max_bytes || (is_locked && !is_lock_limited()) ||
+		!state_map_lower_cap(state, max_bytes))
 		return false;
 	log_verbose("the program locks its memory, which is limited: the cap of the state is %lu "
 		    "bytes from here on",
@@ -219,7 +253,7 @@ bool process_state_spare_locked(struct state_header *state)
  * Whether the process that offered to write snapshots is there, and sees the state directory
  * that we see. What cannot be found out counts as yes: silence ends the lease anyway.
  */
-static bool is_offered_lease(const struct settings *settings)
+static HS_COLD bool is_offered_lease(const struct settings *settings)
 {
 	struct stat ours, theirs;
 	char path[320];
@@ -247,11 +281,18 @@ bool process_state_proc_knows_us(uint32_t pid)
 static bool ancestor_was_private;
 
 /* Where snapshots go and who writes them: for the process itself, and for others. */
-static void fill_in_writer(struct state_header *state, const struct settings *settings,
+static HS_COLD void fill_in_writer(struct state_header *state, const struct settings *settings,
 	bool is_leased, uint64_t now_ns)
 {
 	uint64_t interval_ns = settings->interval_ns;
+	/* Settled here, and for good: parents end. */
+	bool dir_is_parents = settings->dir[0] &&
+			      (state->flags & HEAPSPY_INFO_FORK_CHILD || !settings->dir_has_pid) &&
+			      (ancestor_was_private || process_state_is_descendant(settings));
+	bool is_beyond = is_leased && !process_state_proc_knows_us(state->pid);
 
+	if (!process_is_making_state())
+		return;
 	state->writer = settings->writer;
 	state->snapshot_interval_ns = interval_ns;
 	state->due_ns =
@@ -263,27 +304,36 @@ static void fill_in_writer(struct state_header *state, const struct settings *se
 	memcpy(state->dir, settings->dir, sizeof(settings->dir));
 	memcpy(state->cwd, settings->cwd, sizeof(settings->cwd));
 	memcpy(state->tmpdir, settings->tmpdir, sizeof(settings->tmpdir));
-	/* Settled here, and for good: parents end. */
-	state->dir_is_parents =
-		settings->dir[0] &&
-		(state->flags & HEAPSPY_INFO_FORK_CHILD || !settings->dir_has_pid) &&
-		(ancestor_was_private || process_state_is_descendant(settings));
+	state->dir_is_parents = dir_is_parents;
 	/* From here on this is the ancestor. */
 	if (state->flags & HEAPSPY_INFO_STATE_PRIVATE)
 		ancestor_was_private = true;
 	if (is_leased) {
 		state->lease.pid = settings->lease_pid;
-		state->lease.is_beyond = !process_state_proc_knows_us(state->pid);
+		state->lease.is_beyond = is_beyond;
 		state->lease.start_ticks = settings->lease_start_ticks;
 		state->lease.heartbeat_ns = now_ns; /* time to find us */
 	}
 }
 
-static uint64_t namespace_number(const char *path)
+static HS_COLD uint64_t namespace_number(const char *path)
 {
 	struct stat st;
 
 	return rawsys(SYS_stat, path, &st) < 0 ? 0 : st.st_ino;
+}
+
+static HS_COLD struct state_header *map_file(const struct settings *settings, uint32_t pid,
+	uint64_t start_ticks, uint64_t begun_ns, uint64_t max_bytes, int *errorp)
+{
+	struct state_header *state;
+	char path[384];
+
+	state_files_path(settings, pid, start_ticks, begun_ns, path, sizeof(path));
+	state = state_map_create(path, max_bytes, errorp);
+	if (!state && process_is_making_state())
+		log_verbose("no state file %s: %e; private memory serves", path, *errorp);
+	return state;
 }
 
 struct state_header *process_state_create(
@@ -298,7 +348,6 @@ struct state_header *process_state_create(
 		flags & HEAPSPY_INFO_FORK_CHILD ? forked_at_ns(start_ticks, now_ns) : now_ns;
 	bool is_leased = is_offered_lease(settings);
 	struct state_room room = { 0 };
-	char path[384];
 	int error = 0, file_error = 0;
 
 	max_bytes = below_limit(RLIMIT_AS, settings->state_max_bytes);
@@ -311,16 +360,15 @@ struct state_header *process_state_create(
 		/* A forked child has no image before; under a lease it is the holder's. */
 		if (!is_leased && !(flags & HEAPSPY_INFO_FORK_CHILD))
 			state_files_end_images(settings, pid, start_ticks, pid_namespace, now_ns);
-		state_files_path(settings, pid, start_ticks, begun_ns, path, sizeof(path));
-		state = state_map_create(path, max_bytes, &error);
-		if (!state)
-			log_verbose("no state file %s: %e; private memory serves", path, error);
+		state = map_file(settings, pid, start_ticks, begun_ns, max_bytes, &error);
 	}
 	if (!state) {
 		flags |= HEAPSPY_INFO_STATE_PRIVATE;
 		file_error = error;
 		state = state_map_create(NULL, max_bytes, &error);
 	}
+	if (!process_is_making_state())
+		return NULL;
 	if (!state) {
 		log_verbose("no memory for the state: %e; nothing is profiled", error);
 		return NULL;
@@ -349,8 +397,12 @@ struct state_header *process_state_create(
 	state->mount_namespace = namespace_number("/proc/self/ns/mnt");
 	state->flags = flags | facts->flags | (settings->start_off ? HEAPSPY_INFO_STOPPED : 0);
 	fill_in_writer(state, settings, is_leased, now_ns);
+	if (!process_is_making_state())
+		return NULL;
 	state->n_names = 1; /* name 0 is "unknown" */
 	if (!lay_out(state)) {
+		if (!process_is_making_state())
+			return NULL;
 		log_verbose("no room for the state's tables: %e; nothing is profiled",
 			(int)state->grow_errno);
 		process_state_unlink(settings, pid, start_ticks, begun_ns);
@@ -360,6 +412,8 @@ struct state_header *process_state_create(
 	/* Children come in crowds, programs one by one. */
 	if (!settings->state_anon && !(flags & HEAPSPY_INFO_FORK_CHILD))
 		state_files_sweep(settings, state);
+	if (!process_is_making_state())
+		return NULL;
 	/* A reader outside takes a state without magic for none. */
 	hs_store_release(&state->magic, STATE_MAGIC);
 	return state;

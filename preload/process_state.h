@@ -25,7 +25,8 @@ void process_state_read_facts(struct process_facts *facts);
 
 /*
  * A laid-out state in HEAPSPY_STATE's directory, else in private memory; NULL
- * when neither can be had (said under HEAPSPY_VERBOSE).
+ * when neither can be had (said under HEAPSPY_VERBOSE), or when a handler has forked in here and
+ * this is the child: then the state that was begun is the parent's. The caller holds making_state.
  * flags: HEAPSPY_INFO_* to start with.
  */
 struct state_header *process_state_create(
@@ -40,9 +41,11 @@ void process_state_unlink(
 
 /*
  * For a program that locks all of its memory: the address space that the state has reserved counts
- * there, so its cap goes down to a sixteenth of RLIMIT_MEMLOCK. False: it was lower, or is in use.
+ * there, so its cap goes down to a sixteenth of RLIMIT_MEMLOCK. is_locked: the program has its will
+ * already, and the cap stays where the limit does not hold for it. False: it was lower, or is in
+ * use, or stays.
  */
-bool process_state_spare_locked(struct state_header *state);
+bool process_state_spare_locked(struct state_header *state, bool is_locked);
 
 /*
  * Field 22 of /proc/PID/stat (start time in clock ticks); 0 unknown. *ppidp: parent. pid 0: the

@@ -59,9 +59,10 @@ static void say_failure(struct state_header *state, long ret)
 /* Number of the snapshot, or -errno. The caller holds writer_lock. */
 static long write_locked(struct state_header *state, enum heapspy_reason reason, const char *label)
 {
-	struct snapshot_facts facts = {
-		.reason = (uint32_t)reason, .label = label, .bytes_seen = snapshot_file_bytes_seen
-	};
+	struct snapshot_facts facts = { .reason = (uint32_t)reason,
+		.label = label,
+		.bytes_seen = snapshot_file_bytes_seen,
+		.goes_on = &process_page.writing };
 	uint64_t begin_cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	uint64_t live_bytes = state_live_bytes(state);
 	struct snapshot_file *file;
@@ -83,6 +84,8 @@ static long write_locked(struct state_header *state, enum heapspy_reason reason,
 		hs_store_relaxed(&state->n_pruned, keep.n_pruned);
 		rawsys(SYS_munmap, at, sizeof(*file));
 	}
+	if (!hs_load_relaxed(&process_page.writing)) /* a child has nothing to say of it */
+		return -ECANCELED;
 	if (ret > 0) {
 		state->next_number = (uint32_t)ret + 1;
 		if (live_bytes > state->pictured_bytes)
@@ -104,12 +107,17 @@ static bool lock(struct state_header *state, uint64_t wait_ns)
 		struct timespec poll = { 0, LOCK_POLL_NS };
 		uint32_t unlocked = 0;
 
+		/* A handler may have forked, and we are the child. */
+		if (process_state() != state)
+			return false;
 		/*
 		 * Pairs with the release in unlock(). Our own: a handler that
 		 * interrupted us is leaving, and what it interrupted never goes on.
 		 */
-		if (hs_cas_acq_rel(&state->writer_lock, &unlocked, tid) || unlocked == tid)
+		if (hs_cas_acq_rel(&state->writer_lock, &unlocked, tid) || unlocked == tid) {
+			hs_add_relaxed(&process_page.writing, 1);
 			return true;
+		}
 		if (!wait_ns || clock_ns(CLOCK_MONOTONIC) - begin_ns > wait_ns)
 			return false;
 		rawsys(SYS_nanosleep, &poll, 0);
@@ -118,6 +126,10 @@ static bool lock(struct state_header *state, uint64_t wait_ns)
 
 static void unlock(struct state_header *state)
 {
+	/* A handler may have forked, and we are the child: its parent still holds it. */
+	if (!hs_load_relaxed(&process_page.writing))
+		return;
+	hs_sub_relaxed(&process_page.writing, 1);
 	hs_store_release(&state->writer_lock, 0);
 }
 

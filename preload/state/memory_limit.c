@@ -32,7 +32,8 @@ static bool lines_open(struct lines *l, struct memory_limit_work *work)
 {
 	memset(l, 0, sizeof(*l));
 	l->work = work;
-	l->fd = rawsys(SYS_open, work->path, O_RDONLY | O_CLOEXEC);
+	/* Whoever mounts a pipe there: to open it must not wait. */
+	l->fd = rawsys(SYS_open, work->path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	return l->fd >= 0;
 }
 

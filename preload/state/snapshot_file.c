@@ -16,25 +16,34 @@
 #include "preload/state/snapshot_file.h"
 #include "preload/state/state_map.h"
 
-#define TRIES       100
-#define SPARE_PART  8            /* of a file: what the kernel needs beside its pages, */
-#define SPARE_BYTES (256u << 10) /* and for others in the group */
-#define BRIEF_NS    1000000000ull
-#define PEAK_STEP   50 /* a peak snapshot for each fiftieth more */
-#define PEAK_NEAR   10 /* that lacks no more than a tenth of the peak */
+#define TRIES           100
+#define SPARE_PART      8            /* of a file: what the kernel needs beside its pages, */
+#define SPARE_BYTES     (256u << 10) /* and for others in the group */
+#define DISK_FILE_BYTES 4096         /* what a file may take on disk beside its bytes */
+#define BRIEF_NS        1000000000ull
+#define PEAK_STEP       50 /* a peak snapshot for each fiftieth more */
+#define PEAK_NEAR       10 /* that lacks no more than a tenth of the peak */
 
 struct descriptor {
 	long fd;
 	uint64_t limit_bytes, written_bytes;
 	uint64_t sound_bytes; /* snapshot_bytes_max() */
 	long error;           /* why it took no more; 0: it took all */
+	const struct snapshot_facts *facts;
 };
+
+static bool goes_on(const struct snapshot_facts *facts)
+{
+	return !facts->goes_on || hs_load_relaxed(facts->goes_on);
+}
 
 static bool write_at(void *context, uint64_t offset, const void *data, size_t bytes)
 {
 	struct descriptor *file = context;
 	const char *p = data;
 
+	if (!goes_on(file->facts))
+		return false;
 	if (offset + bytes > file->limit_bytes || offset + bytes > file->sound_bytes) {
 		file->error = offset + bytes > file->limit_bytes ? -EFBIG : -EUCLEAN;
 		return false;
@@ -157,13 +166,17 @@ static long write_temporary(struct snapshot_file *file, const struct state_heade
 	const struct snapshot_facts *facts)
 {
 	struct descriptor descriptor = { .limit_bytes = file_limit_bytes(),
-		.sound_bytes = snapshot_bytes_max(state) };
+		.sound_bytes = snapshot_bytes_max(state),
+		.facts = facts };
 	struct snapshot_sink sink = { write_at, &descriptor, file->buffer, sizeof(file->buffer) };
 	bool whole;
 
 	if (is_too_much(state, facts))
 		return -ENOMEM;
-	rawsys(SYS_unlink, file->temporary); /* of a writer that was killed here */
+	if (goes_on(facts))
+		rawsys(SYS_unlink, file->temporary); /* of a writer that was killed here */
+	if (!goes_on(facts))
+		return -ECANCELED;
 	descriptor.fd = rawsys(SYS_open, file->temporary,
 		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (descriptor.fd < 0)
@@ -171,10 +184,11 @@ static long write_temporary(struct snapshot_file *file, const struct state_heade
 	rawsys(SYS_fchmod, descriptor.fd, 0600);
 	whole = snapshot_write(state, facts, &sink);
 	rawsys(SYS_close, descriptor.fd);
-	if (whole) {
-		file->bytes = descriptor.written_bytes;
+	if (!goes_on(facts))
+		return -ECANCELED;
+	file->bytes = descriptor.written_bytes;
+	if (whole)
 		return 0;
-	}
 	rawsys(SYS_unlink, file->temporary);
 	return descriptor.error ? descriptor.error : -EUCLEAN;
 }
@@ -204,6 +218,19 @@ static void find_number(struct snapshot_file *file, struct snapshot_keep *keep,
 	facts->n_pruned = keep->n_pruned;
 }
 
+/*
+ * For a disk that is no larger than the budget: it is full before that is, for it holds the file
+ * that is being written, too, and the unused ends of all. Returns whether there is more room now.
+ */
+static bool make_room_on_disk(const struct snapshot_file *file, struct snapshot_keep *keep,
+	const struct snapshot_keep_place *place)
+{
+	uint64_t bytes = file->bytes > keep->last_bytes ? file->bytes : keep->last_bytes;
+
+	return snapshot_keep_make_room(
+		keep, place, bytes + ((uint64_t)keep->n_names + 2) * DISK_FILE_BYTES);
+}
+
 long snapshot_file_write(struct snapshot_file *file, struct snapshot_keep *keep,
 	const struct state_header *state, struct snapshot_facts *facts)
 {
@@ -225,9 +252,13 @@ long snapshot_file_write(struct snapshot_file *file, struct snapshot_keep *keep,
 		if (facts->number > SNAPSHOT_KEEP_NUMBER_MAX)
 			return -EOVERFLOW;
 		ret = write_temporary(file, state, facts);
+		if ((ret == -ENOSPC || ret == -EDQUOT) && make_room_on_disk(file, keep, &place))
+			continue;
 		if (ret)
 			break;
 		snapshot_keep_make_room(keep, &place, file->bytes);
+		if (!goes_on(facts))
+			return -ECANCELED;
 		ret = publish(file->temporary, file->path);
 		if (!ret) {
 			snapshot_keep_add(keep, &place, facts->number);

@@ -20,7 +20,7 @@ struct snapshot_file {
 	char dir[SNAPSHOT_DIR_BYTES];
 	char path[SNAPSHOT_DIR_BYTES + 32]; /* of the snapshot, once it is written */
 	char temporary[SNAPSHOT_DIR_BYTES + 64];
-	uint64_t bytes; /* of the snapshot, once it is written */
+	uint64_t bytes; /* of the snapshot, as far as it was written */
 };
 
 /*

@@ -161,6 +161,8 @@ static void account(struct snapshot_keep *keep, uint32_t number, const struct lo
 	keep->total_bytes += look->bytes;
 	if (look->is_marked)
 		keep->marked_bytes += look->bytes;
+	if (number == keep->last)
+		keep->last_bytes = look->bytes;
 	if (!keep->first || number < keep->first)
 		keep->first = number;
 	if (!keep->fullest || look->live_bytes > keep->fullest_live_bytes ||
@@ -366,18 +368,18 @@ static bool is_over(
 	return keep->total_bytes + bytes > place->budget_bytes;
 }
 
-void snapshot_keep_make_room(
+bool snapshot_keep_make_room(
 	struct snapshot_keep *keep, const struct snapshot_keep_place *place, uint64_t bytes)
 {
-	uint32_t number = 1;
+	uint32_t number = 1, n_pruned = keep->n_pruned;
 	unsigned steps;
 	long fd, ret = 0;
 
 	if (!place->budget_bytes || !is_over(keep, place, bytes))
-		return;
+		return false;
 	fd = rawsys(SYS_open, place->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return;
+		return false;
 	for (steps = 0; steps < 2 * STEPS_MAX && !ret && is_over(keep, place, bytes); steps++) {
 		/* Numbers that lie far apart: a listing finds those that there are. */
 		if (steps == STEPS_MAX)
@@ -394,6 +396,7 @@ void snapshot_keep_make_room(
 			    "the last snapshot in %s: these stay",
 			place->budget_bytes, place->dir);
 	}
+	return keep->n_pruned != n_pruned;
 }
 
 void snapshot_keep_add(

@@ -38,6 +38,7 @@ struct snapshot_keep {
 	uint64_t total_bytes;  /* of the files */
 	uint64_t marked_bytes; /* of those of a label, a limit or an end */
 	uint64_t fullest_live_bytes;
+	uint64_t last_bytes;     /* of the file number last, if it is ours */
 	uint32_t first, fullest; /* numbers; 0: none */
 	uint32_t last;           /* the highest number there is, whosever */
 	uint32_t demoted;        /* was the fullest when its turn came, and is no more; 0: none */
@@ -77,8 +78,11 @@ struct snapshot_keep_place {
  */
 void snapshot_keep_begin(struct snapshot_keep *keep, const struct snapshot_keep_place *place);
 
-/* Removes files until so many bytes more fit into the budget, as far as that can be. */
-void snapshot_keep_make_room(
+/*
+ * Removes files until so many bytes more fit into the budget, as far as that can be. Returns
+ * whether any was removed.
+ */
+bool snapshot_keep_make_room(
 	struct snapshot_keep *keep, const struct snapshot_keep_place *place, uint64_t bytes);
 
 /* There is a file of this number, by whomever; numbers come in ascending order. */

@@ -28,6 +28,11 @@ struct snapshot_facts {
 	/* What the memory group of whoever writes can spare for the file; 0: any. */
 	uint64_t spare_bytes;
 	const char *label; /* or NULL */
+	/*
+	 * A word that becomes 0 in a forked child, where a file is written no further and stays
+	 * untouched: a handler may fork, and the file is its parent's. NULL: nobody forks.
+	 */
+	const uint32_t *goes_on;
 	/* Exact bytes allocated so far, or at least so many (false); called before and after the
 	 * rest. */
 	bool (*bytes_seen)(const struct state_header *state, void *context, uint64_t *bytes_seenp);

@@ -23,6 +23,9 @@
 #include "preload/rawsys.h"
 #include "preload/state/state_map.h"
 
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
@@ -56,6 +59,12 @@ static void (*first_look)(struct state_header *state);
 static bool failed(long ret)
 {
 	return ret < 0 && ret > -4096;
+}
+
+/* A handler has forked while a state was being made, and we are the child: it is the parent's. */
+static bool is_abandoned(void)
+{
+	return is_ours && !is_ours(NULL);
 }
 
 static uint64_t round_up(uint64_t v, uint64_t to)
@@ -121,6 +130,8 @@ static long open_file(const char *path, uint64_t max_bytes)
 	struct statfs fs;
 	long fd, ret;
 
+	if (is_abandoned())
+		return -ECANCELED;
 	fd = rawsys(SYS_open, path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (failed(fd))
 		return fd;
@@ -136,7 +147,8 @@ static long open_file(const char *path, uint64_t max_bytes)
 	if (!failed(ret))
 		return fd;
 	rawsys(SYS_close, fd);
-	rawsys(SYS_unlink, path);
+	if (!is_abandoned())
+		rawsys(SYS_unlink, path);
 	return ret;
 }
 
@@ -145,6 +157,25 @@ static long reserve(uint64_t bytes, long fd)
 {
 	return rawsys(SYS_mmap, 0, bytes, PROT_NONE,
 		fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, fd, 0);
+}
+
+/*
+ * A handler that interrupted a walk over the tables may have forked, and be making the child's
+ * state now: the walk goes on with an entry that it has found, in the parent's. So where that lies
+ * stays there; the first entries are of one kind and size in all states.
+ */
+static void begin_own(
+	const struct state_header *state, uint64_t committed_bytes, uint64_t max_bytes)
+{
+	uint32_t i;
+
+	state_map_own.n_tables = 0;
+	for (i = 0; i < STATE_CHUNKS_MAX; i++)
+		hs_store_relaxed(&state_map_own.table[i].kind, 0);
+	state_map_own.before_bytes = state_map_own.mapped_bytes;
+	state_map_own.backed_bytes = committed_bytes;
+	state_map_own.mapped_bytes = max_bytes;
+	state_map_own.state = state;
 }
 
 struct state_header *state_map_create(const char *path, uint64_t max_bytes, int *errorp)
@@ -185,13 +216,18 @@ struct state_header *state_map_create(const char *path, uint64_t max_bytes, int 
 		}
 		/* Nobody's core dump grows by our tables, unasked. */
 		rawsys(SYS_madvise, base, max_bytes, MADV_DONTDUMP);
+		/* Its pages change all the time: each child would keep a copy of them. */
+		if (!path)
+			rawsys(SYS_madvise, base, max_bytes, MADV_WIPEONFORK);
+		if (is_abandoned())
+			ret = -ECANCELED;
 		if (failed(ret))
 			rawsys(SYS_munmap, base, max_bytes);
 	}
 	if (path)
 		rawsys(SYS_close, fd);
 	if (failed(ret)) {
-		if (path)
+		if (path && !is_abandoned())
 			rawsys(SYS_unlink, path);
 		*errorp = (int)ret;
 		return NULL;
@@ -206,9 +242,7 @@ struct state_header *state_map_create(const char *path, uint64_t max_bytes, int 
 	state->max_bytes = max_bytes;
 	state->committed_bytes = committed;
 	state->used_bytes = HEADER_BYTES;
-	state_map_own = (struct state_map_own){
-		.state = state, .backed_bytes = committed, .mapped_bytes = max_bytes
-	};
+	begin_own(state, committed, max_bytes);
 	return state;
 }
 
@@ -365,12 +399,14 @@ static bool grow(struct state_header *state, uint64_t end)
 
 static HS_COLD bool commit(struct state_header *state, uint64_t end)
 {
-	bool grown;
+	bool was_own = state == state_map_own.state, grown;
 
 	/* Pairs with state_map_lower_cap(): either it sees us, or we see it. */
 	__atomic_fetch_add(&n_growing, 1, __ATOMIC_SEQ_CST);
 	grown = !__atomic_load_n(&lowering, __ATOMIC_SEQ_CST) && grow(state, end);
-	__atomic_fetch_sub(&n_growing, 1, __ATOMIC_SEQ_CST);
+	/* A handler may have forked, and we are the child, whose own state counts from 0. */
+	if (!was_own || state == state_map_own.state)
+		__atomic_fetch_sub(&n_growing, 1, __ATOMIC_SEQ_CST);
 	return grown;
 }
 

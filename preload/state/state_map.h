@@ -17,7 +17,8 @@
  *
  * path: of the file to create (O_EXCL, 0600), which must lie on tmpfs; NULL for
  *       private memory. max_bytes: cap; lowered to RLIMIT_FSIZE where needed.
- * errorp: why not, as -errno; -EMEDIUMTYPE: path is not on tmpfs, -ENOSPC: that is full.
+ * errorp: why not, as -errno; -EMEDIUMTYPE: path is not on tmpfs, -ENOSPC: that is full,
+ *         -ECANCELED: this is a child of the process that called, see state_map_set_owner().
  * Returns the state with magic still 0, header and first step committed, or
  * NULL. Keeps no descriptor. Raw system calls only.
  */
@@ -42,7 +43,8 @@ void state_map_freeze(bool is_frozen);
 
 /*
  * From now on only states grow that is_ours() calls this process's: what a forked child makes
- * accessible of its parent's state, the parent cannot reach. Inherited by forks.
+ * accessible of its parent's state, the parent cannot reach. NULL, or a state without magic: one
+ * that is being made. Inherited by forks.
  */
 void state_map_set_owner(bool (*is_ours)(const struct state_header *state));
 
@@ -88,6 +90,7 @@ struct state_map_own {
 	const struct state_header *state;
 	uint64_t backed_bytes; /* there is memory behind so much of it */
 	uint64_t mapped_bytes;
+	uint64_t before_bytes; /* mapped_bytes of the state that was the own one before */
 	uint32_t n_tables;
 	struct state_table table[STATE_CHUNKS_MAX]; /* each lies in the state */
 };

@@ -5,6 +5,7 @@ import pathlib
 import re
 import signal
 import subprocess
+import sys
 import time
 
 import hspy
@@ -126,6 +127,20 @@ def test_any_amount(tmp_path):
     assert numbers(run.dir) == list(range(1, len(run.snapshots) + 1))
     last = hspy.info(run.last)
     assert last["n_pruned"] == 0 and last["keep_bytes"] == 0
+
+
+def test_a_disk_as_large_as_the_budget(tmp_path):
+    """It is full before the budget is, for while one is written there is that one more."""
+    script = ("import os, sys, time\nkept, end = [], time.monotonic() + 20\n"
+              "while time.monotonic() < end and max(os.listdir(sys.argv[1])) < '000030':\n"
+              "    kept = kept[-80:] + [[bytes(1000 + j) for j in range(30)]]; time.sleep(.01)")
+    with hspy.small_tmpfs(tmp_path / "disk", "1m") as disk:
+        (disk / "out").mkdir()
+        (disk / "out" / "000000").touch()
+        hspy.run([sys.executable, "-I", "-c", script, disk / "out"], disk / "out", sample=1, interval="10ms",
+                 keep="1MiB")
+        found = numbers(disk / "out")
+        assert found[0] == 1 and found[-1] >= 30 > len(found), found
 
 
 def test_a_child_has_a_budget_of_its_own(tmp_path):

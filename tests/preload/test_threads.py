@@ -3,6 +3,7 @@ import csv
 import io
 import json
 import subprocess
+import time
 
 import hspy
 import pytest
@@ -105,3 +106,17 @@ def test_by_thread_is_for_what_is_live(tmp_path):
         done = hspy.command(*words)
         assert done.returncode == 2 and not done.stdout, done
         assert done.stderr.startswith("heapspy: --by") and len(done.stderr.splitlines()) == 1
+
+
+def test_large_thread_local_memory(tmp_path):
+    """libc puts it on each thread's stack: what else suffices for the helper is refused."""
+    with subprocess.Popen([hspy.victim("prog_large_tls")], stdin=subprocess.PIPE,
+                          env=hspy.environment(tmp_path, sample=1, interval="20ms", writer="thread")) as process:
+        deadline = time.monotonic() + 30
+        while len(hspy.snapshots(tmp_path)) < 3: # the program is at rest: it is the helper that writes
+            assert time.monotonic() < deadline, "no helper"
+            time.sleep(.01)
+        process.communicate(b"\n")
+    assert process.returncode == 0
+    last = hspy.snapshots(tmp_path)[-1]
+    assert hspy.info(last)["helper_errno"] == 0 and hspy.live_bytes(last, "keep_blocks") == 100000

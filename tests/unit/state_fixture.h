@@ -18,7 +18,9 @@ static inline struct state_header *state_fixture(uint64_t max_bytes, uint64_t in
 	settings.state_anon = true;
 	settings.state_max_bytes = max_bytes;
 	settings.sample_bytes = interval_bytes;
+	process_page.making_state = 1;
 	process_page.state = process_state_create(&settings, &facts, 0);
+	process_page.making_state = 0;
 	return process_page.state;
 }
 

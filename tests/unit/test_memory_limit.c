@@ -106,6 +106,21 @@ static void test_none(void)
 	CHECK(is(limit_of_7(), HEAPSPY_LIMIT_NONE, 0, 0));
 }
 
+/* Whoever mounts a pipe there: nothing waits for somebody to write to it. */
+static void test_pipe(void)
+{
+	char path[1024];
+
+	begin_tree();
+	path_in_root(path, sizeof(path), "sys/fs/cgroup/a/b/memory.max");
+	CHECK(mkfifo(path, 0600) == 0);
+	put("sys/fs/cgroup/a/memory.max", "8589934592\n");
+	put("sys/fs/cgroup/a/memory.current", "1000000\n");
+	alarm(10);
+	CHECK(is(limit_of_7(), HEAPSPY_LIMIT_CGROUP_V2, 8 * GIB, 1000000));
+	alarm(0);
+}
+
 static void test_version_2(void)
 {
 	begin_tree();
@@ -391,6 +406,7 @@ int main(void)
 	TAP_RUN(test_page_cache);
 	TAP_RUN(test_three_answers);
 	TAP_RUN(test_odd_files);
+	TAP_RUN(test_pipe);
 	TAP_RUN(test_own_address_space);
 	TAP_RUN(test_own_group);
 	snprintf(command, sizeof(command), "rm -rf %s", root);
