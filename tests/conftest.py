@@ -16,9 +16,10 @@ os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="heapspy-tests-cache.")
 atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 
-# A shell's background job has them ignored, and its children would inherit that.
+# A shell's background job, and nohup, have some ignored, and their children would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGCHLD):
+    signal.signal(number, signal.SIG_DFL)
 
 
 def closed_to_others():

@@ -75,9 +75,9 @@ def test_a_profiler_that_did_nothing_is_not_counted(tmp_path):
 @pytest.mark.parametrize("words, expected", [
     (["--only", "nonsense"], "nothing is called 'nonsense'"),
     (["--rounds", "0"], "--rounds takes a number from 1"),
-    (["--load", "/nonexistent/kept.json"], "No such file"),
+    (["--load", "absent/kept.json"], "No such file"),
     (["--load", hspy.ROOT / "tests" / "pytest.ini"], "was not made by --json"),
-    (["--json", "/nonexistent/kept.json"], "No such file"),
+    (["--json", "absent/kept.json"], "No such file"),
 ])
 def test_bad_arguments_are_one_line(words, expected):
     done = compare(*words)

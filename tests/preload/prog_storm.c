@@ -1,8 +1,10 @@
 /*
  * prog_storm.c - THREADS threads allocate, in their own stacks and in coroutines, while each has a
  * timer of its own whose signal is to come every 100 us, to a handler that allocates too: on the
- * alternate stack in every second thread. Each block is looked at before it is freed. To be run
- * above lib_slots.so: other mallocs may not be called from handlers.
+ * alternate stack in every second thread. Timers that elapse while a thread waits for a processor
+ * come as one signal, so the main thread sends some as well, as fast as it can. Each block is
+ * looked at before it is freed. To be run above lib_slots.so: other mallocs may not be called from
+ * handlers.
  *
  *     prog_storm SECONDS THREADS      {"handled": N, "seconds": S}
  */
@@ -137,7 +139,9 @@ int main(int argc, char **argv)
 	REQUIRE(n_threads <= THREADS_MAX && !sigaction(SIGPROF, &action, NULL));
 	for (long i = 0; i < n_threads; i++)
 		REQUIRE(!pthread_create(&threads[i], NULL, work, (void *)i));
-	sleep_s(seconds);
+	while (now_s() - begun_s < seconds)
+		for (int i = 0; i < n_threads; i++)
+			pthread_kill(threads[i], SIGPROF);
 	stop = 1;
 	for (int i = 0; i < n_threads; i++)
 		REQUIRE(!pthread_join(threads[i], NULL));
