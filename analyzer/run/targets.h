@@ -83,8 +83,11 @@ void targets_leave(struct targets *t);
 /* After targets_leave(). */
 void targets_deinit(struct targets *t);
 
-/* Takes in what is new in the state directory. */
+/* Takes in what is new in the state directory. (targets_find.c) */
 void targets_discover(struct targets *t);
+
+/* Ends the images of a process that were before one that began at start_ns: it has called exec. */
+void targets_finish_earlier_images(struct targets *t, uint32_t pid, uint64_t start_ns);
 
 /*
  * Everything that is due at now_ns (CLOCK_MONOTONIC): heartbeats, snapshots, the last
