@@ -3,6 +3,7 @@
 Snapshots are read through the heapspy command only, so the tests know names, not bytes.
 """
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -331,6 +332,35 @@ def small_tmpfs(path, size):
     finally:
         # Lazily: what a failed test has left running there keeps it no longer than itself.
         subprocess.run(["umount", "-l", path], check=True)
+
+
+CAP_IPC_LOCK, CAP_SYS_PTRACE = 14, 19
+
+
+def has_capability(number):
+    """Whether we have it; root of a plain container has few. linux/capability.h"""
+    status = pathlib.Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("CapEff:")[1].split()[0], 16) >> number & 1
+
+
+def need_look_at_others():
+    """A skip where root cannot look into processes of other users."""
+    if os.getuid() == 0 and not has_capability(CAP_SYS_PTRACE):
+        pytest.skip("root may not look into other users' processes here (CAP_SYS_PTRACE)")
+
+
+@functools.cache
+def why_no_mounts():
+    """What stands against mounts in a namespace of one's own; "": nothing. In a plain container, much."""
+    done = subprocess.run(["unshare", "-m", "--propagation", "private", "mount", "-t", "tmpfs", "none", "/mnt"],
+                          stderr=subprocess.PIPE, text=True, check=False)
+    return done.stderr.strip() if done.returncode else ""
+
+
+def need_mounts():
+    """A skip where unshare -m cannot be followed by mount."""
+    if why_no_mounts():
+        pytest.skip(f"no mounts of our own here: {why_no_mounts()}")
 
 
 def fill(directory):

@@ -21,6 +21,11 @@ USERS = [pytest.param(None, id="self"),
          pytest.param(hspy.NOBODY, id="nobody", marks=[pytest.mark.other_user, root_only])]
 
 
+def is_lock_limited(user):
+    """Whether RLIMIT_MEMLOCK holds for that user, None ourselves."""
+    return user is not None or not hspy.has_capability(hspy.CAP_IPC_LOCK)
+
+
 def becoming(user, first=None):
     """A preexec function: first(), and then the other user."""
     def become():
@@ -87,7 +92,7 @@ class Asking:
             [PLACE, *map(str, words)], env=hspy.environment(directory, preload, **settings), cwd=cwd,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             preexec_fn=becoming(user, first))
-        self.pid = self.process.pid
+        self.pid, self.is_others = self.process.pid, user is not None
 
     def __enter__(self):
         return self
@@ -114,6 +119,8 @@ class Asking:
 
     def doctor(self):
         """{name of a check: its lines} of heapspy doctor PID."""
+        if self.is_others:
+            hspy.need_look_at_others()
         report = json.loads(hspy.command("doctor", "--json", self.pid).stdout)
         checks = {}
         for check in report["checks"]:
@@ -122,6 +129,8 @@ class Asking:
 
     def info(self):
         """The INFO section of a snapshot that is taken from outside now."""
+        if self.is_others:
+            hspy.need_look_at_others()
         with open_dir() as directory:
             hspy.heapspy("snapshot", "-o", directory / "outside.hspy", self.pid)
             return hspy.info(directory / "outside.hspy")

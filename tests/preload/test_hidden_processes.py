@@ -55,6 +55,7 @@ def open_dir():
 
 
 def states_before_and_after(argv, open_dir):
+    hspy.need_mounts()
     work = open_dir / "work"
     env = dict(os.environ, STATES=str(open_dir / "states"), WORK=str(work), BALLAST=BALLAST, PYTHON=sys.executable,
                LIBRARY=str(open_dir / hspy.LIBRARY.name), UNDUMPABLE=UNDUMPABLE,

@@ -155,7 +155,7 @@ def test_locking_all_memory(flags, user, directory):
                                     first=limiting("MEMLOCK", 8 << 20))
     assert run.stdout.startswith("lock: 0\n")
     info = hspy.info(run.last)
-    if user is not None and flags & 1:
+    if places.is_lock_limited(user) and flags & 1:
         assert lines == ["the program locks its memory, which is limited: the cap of the state is 524288 bytes "
                          "from here on"]
         assert info["state_max_bytes"] == 512 << 10

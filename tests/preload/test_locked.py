@@ -26,7 +26,7 @@ def test_the_reserve_goes_after_a_success(flags, user, directory):
     run, lines = places.beside_bare(words, directory / "run", user=user, first=lower_limit, state_max="700KiB")
     assert run.stdout.startswith("lock: 0\n")
     info = hspy.info(run.last)
-    if user is not None and flags & 1:
+    if places.is_lock_limited(user) and flags & 1:
         assert lines == [f"the program locks its memory, which is limited: the cap of the state is {LIMIT // 16} bytes "
                          "from here on"]
         assert info["state_max_bytes"] == LIMIT // 16

@@ -75,7 +75,7 @@ def test_rights_given_up_by_another_user(way, mode, open_dir):
 
 
 SECURE = """
-mount --bind "$1/etc" /etc || exit 77
+mount --bind "$1/etc" /etc || exit 1
 cd "$1"
 for program in ./setuid ./capable; do
 	setpriv --reuid {nobody} --regid {nobody} --clear-groups env -u LD_PRELOAD HEAPSPY_DIR="$1/all" \\
@@ -108,6 +108,7 @@ def test_program_with_raised_rights(open_dir):
     for name in ("ld.so.cache", "passwd", "group", "nsswitch.conf"):
         if pathlib.Path("/etc", name).exists():
             shutil.copy(f"/etc/{name}", open_dir / "etc" / name)
+    hspy.need_mounts()
     for listed in (False, True):
         if listed:
             (open_dir / "etc/ld.so.preload").write_text(f"{open_dir}/libheapspy.so\n")
@@ -115,8 +116,6 @@ def test_program_with_raised_rights(open_dir):
             (open_dir / "etc/ld.so.preload").touch()
         done = subprocess.run(["unshare", "-m", "sh", "-c", SECURE.format(nobody=hspy.NOBODY), "sh", open_dir],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
-        if done.returncode == 77 or "unshare failed" in done.stderr:
-            pytest.skip("no mount namespaces here")
         assert done.stdout == f"secure 1, loaded {int(listed)}\n" * 2, done
         # The shell that becomes the program has no raised rights, and speaks.
         said = [line for line in done.stderr.splitlines() if re.search(r"\((pid|comm).*(setuid|capable)", line)]
@@ -175,7 +174,7 @@ elif way == "pid":
 	result = libc.unshare(0x20000000)
 	if os.fork() == 0:
 		spend(0.1)
-		print("I am", os.getpid(), flush=True)
+		print("I am", "like before" if result else os.getpid(), flush=True)
 		os._exit(0)
 	os.wait()
 print(way, result, ctypes.get_errno())

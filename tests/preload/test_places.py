@@ -30,6 +30,7 @@ def fixture_directory(monkeypatch):
 
 def in_namespace(mounts, user):
     """What starts a command after some mounts that nobody else sees, as the other user."""
+    hspy.need_mounts()
     change = f"setpriv --reuid {user} --regid {user} --clear-groups " if user is not None else ""
     return ["unshare", "-m", "--propagation", "private", "sh", "-c", f'{mounts} && exec {change}"$0" "$@"']
 

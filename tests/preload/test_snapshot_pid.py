@@ -307,6 +307,8 @@ def test_a_forked_child_without_a_state_of_its_own(tmp_path):
 @pytest.mark.other_user
 def test_a_process_of_another_user(tmp_path):
     """As nobody: refused. As root: into a directory of root's, not one of the other's choosing."""
+    hspy.need_look_at_others()
+
     def nobody():
         os.setgroups([])
         os.setgid(hspy.NOBODY)
@@ -339,6 +341,7 @@ def as_user(number):
 @pytest.mark.parametrize("reader", ["live", "doctor"])
 def test_other_readers_and_another_user(tmp_path, reader):
     """One clear line, and nothing of what is inside."""
+    hspy.need_look_at_others()
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     os.chown(theirs, hspy.NOBODY, hspy.NOBODY)
@@ -420,8 +423,7 @@ def test_a_process_in_a_box(tmp_path, state_dir, flags):
 
 @as_root
 def test_a_process_in_another_mount_namespace(tmp_path, state_dir):
-    if subprocess.run(["unshare", "-m", "true"], check=False, stderr=subprocess.PIPE).returncode:
-        pytest.skip("no mount namespaces here")
+    hspy.need_mounts()
     script = 'mount -t tmpfs none "$2" && mount -t tmpfs none "$1" && shift 2 && exec "$@"'
     inside = tmp_path / "inside"
     inside.mkdir()
