@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 
+import hspy
 import pytest
 from conftest import BUILD
 
@@ -477,6 +478,7 @@ def test_process_with_a_title_is_restarted_by_its_file(heapspy, titled):
 
 @as_root
 def test_process_with_raised_rights(heapspy, tmp_path):
+    hspy.need_look_at_others()
     copy = tmp_path / "raised"
     shutil.copy(program("plain"), copy)
     os.chown(copy, NOBODY, -1)
@@ -500,6 +502,7 @@ def test_process_of_another_user(heapspy):
 @pytest.mark.other_user
 def test_directory_that_the_process_may_not_write(heapspy, tmp_path):
     """Root may, but it is the process that will."""
+    hspy.need_look_at_others()
     os.chmod(tmp_path, 0o755)
     with Process([program("plain"), "wait"],
                  {"LD_PRELOAD": str(LIBRARY), "HEAPSPY_DIR": str(tmp_path / "out")},
